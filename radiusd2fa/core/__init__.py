@@ -1,0 +1,1 @@
+"""The decision: pure, no clock, no randomness, no files, no sockets."""

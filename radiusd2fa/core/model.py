@@ -1,0 +1,362 @@
+"""The nouns: what a login is made of, and what it may change in the world.
+
+Nothing here looks at a clock, a file or a socket; every value is handed in and stays as it was.
+Names follow RFC 2865 (RADIUS), RFC 4226 (HOTP: moving factor, look-ahead) and RFC 6238 (TOTP: step, drift).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+NO_CALLER: Final = ""
+
+
+class Flow(StrEnum):
+    """How a client hands over password and code."""
+
+    CHALLENGE = "challenge"
+    APPEND = "append"
+    PREPEND = "prepend"
+    CODE_ONLY = "code-only"
+    AUTO = "auto"
+
+
+class Verdict(StrEnum):
+    """What a primary backend says about a password. UNAVAILABLE is never taken for either of the others."""
+
+    PASSED = "passed"
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
+
+
+class Reason(StrEnum):
+    """Why a login ended as it did: for the log and the audit, never for the wire."""
+
+    OK = "ok"
+    RESYNCHRONISED = "resynchronised"
+    CODE_WANTED = "code_wanted"
+    PASSWORD_WANTED = "password_wanted"
+    WRONG_PASSWORD = "wrong_password"
+    WRONG_CODE = "wrong_code"
+    NO_CODE = "no_code"
+    REPLAYED = "replayed"
+    LOCKED = "locked"
+    CALLER_LOCKED = "caller_locked"
+    UNKNOWN_USER = "unknown_user"
+    DISABLED_USER = "disabled_user"
+    NO_TOKEN = "no_token"
+    NO_RULE = "no_rule"
+    BAD_NAME = "bad_name"
+    BAD_PASSWORD_ENCODING = "bad_password_encoding"
+    HOST_REFUSED_USER = "host_refused_user"
+    CHAP_NOT_POSSIBLE = "chap_not_possible"
+    MSCHAP_NOT_POSSIBLE = "mschap_not_possible"
+    NO_CREDENTIAL = "no_credential"
+    CHALLENGE_UNKNOWN = "challenge_unknown"
+    CHALLENGE_EXPIRED = "challenge_expired"
+    TRIES_USED = "tries_used"
+    PRIMARY_UNAVAILABLE = "primary_unavailable"
+    STORE_UNAVAILABLE = "store_unavailable"
+    OVERLOADED = "overloaded"
+    INTERNAL_ERROR = "internal_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Nas:
+    """One RADIUS client as the site describes it (``clients:`` in the settings)."""
+
+    name: str
+    flow: Flow = Flow.CHALLENGE
+    password_encoding: str | None = None
+    """A second encoding to try when a password is not UTF-8, e.g. ``latin-1``."""
+    strip_realm: bool = False
+    """``DOMAIN\\user`` and ``user@realm`` both mean ``user``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chap:
+    """CHAP-Password taken apart (RFC 2865 5.3): the answer can be checked only against a known text."""
+
+    identifier: int
+    response: bytes = field(repr=False)
+    challenge: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRequest:
+    """One decoded Access-Request, its password in the clear and still bytes."""
+
+    nas: Nas
+    user_name: str | None
+    """Canonical name (core.names); None when the name on the wire can be nobody's."""
+    password: bytes | None = field(default=None, repr=False)
+    chap: Chap | None = None
+    mschap: bool = False
+    state: str | None = field(default=None, repr=False)
+    """The handle of the challenge that this packet answers."""
+    caller: str = NO_CALLER
+    """Calling-Station-Id, or NO_CALLER."""
+
+
+class TokenState(StrEnum):
+    """Where a token is in its life; only ACTIVE can log anybody in."""
+
+    STOCK = "stock"
+    ASSIGNED = "assigned"
+    ACTIVE = "active"
+    DISABLED = "disabled"
+    LOST = "lost"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A second factor in a user's hands. ``moving_factor`` only ever grows.
+
+    HOTP: the next counter that may be used. TOTP: the last step that was used.
+    """
+
+    id: int
+    serial: str
+    kind: str
+    moving_factor: int
+    secret: bytes = field(repr=False)
+    digits: int = 6
+    algorithm: str = "sha1"
+    step: int = 30
+    """TOTP: seconds a code is shown."""
+    drift: int = 0
+    """TOTP: learned offset of the token's clock, in steps."""
+    state: TokenState = TokenState.ACTIVE
+    valid_from: float = 0.0
+    valid_until: float | None = None
+    last_used: float | None = None
+    candidate: int | None = None
+    """Moving factor of a code seen beyond the window, waiting for its successor (resynchronisation)."""
+    candidate_until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person who may log in, with the tokens that are theirs."""
+
+    id: int
+    name: str
+    enabled: bool = True
+    failures: int = 0
+    locked_until: float = 0.0
+    groups: tuple[str, ...] = ()
+    source: str = "local"
+    password_hash: str | None = field(default=None, repr=False)
+    tokens: tuple[Token, ...] = ()
+
+
+class ChallengeKind(StrEnum):
+    """What the person was asked for."""
+
+    PASSWORD = "password"
+    CODE = "code"
+
+
+@dataclass(frozen=True, slots=True)
+class PendingChallenge:
+    """An Access-Challenge that was sent and not yet answered; its handle is the State attribute."""
+
+    handle: str = field(repr=False)
+    nas: str
+    user_name: str
+    kind: ChallengeKind
+    login: str
+    """Ties all packets of one login together in log and audit."""
+    expires: float
+    tries: int
+    """How many answers may still be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrimaryAnswer:
+    """What the primary backend said of one password; ``rehashed`` when the hash parameters have moved on."""
+
+    verdict: Verdict
+    rehashed: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All facts that a decision may use, as they were at one moment."""
+
+    user: User | None = None
+    challenge: PendingChallenge | None = None
+    caller_locked: bool = False
+    primary: Mapping[bytes, PrimaryAnswer] = field(default_factory=dict, repr=False)
+    """Answers of the primary backend so far, by password."""
+
+
+# --- effects: what the store must do, in one transaction, before the reply may leave ---------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AdvanceMovingFactor:
+    """Spend a code. Holds only while the token is active, its owner neither locked nor disabled, and ``to`` is new."""
+
+    token_id: int
+    user_id: int
+    to: int
+    drift: int
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class CloseChallenge:
+    """Spend a State. Holds only while the challenge is open and unexpired."""
+
+    handle: str = field(repr=False)
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class OpenChallenge:
+    """Remember a challenge until it is answered or runs out."""
+
+    challenge: PendingChallenge
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFailure:
+    """Count a wrong code against its user; at ``max_failures`` the lock begins and doubles with each further one."""
+
+    user_id: int
+    now: float
+    max_failures: int
+    first_lock: float
+    max_lock: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClearFailures:
+    """Forget the failures of a user who has just logged in."""
+
+    user_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCallerFailure:
+    """Count a failure against (client, Calling-Station-Id); at ``max_failures`` within ``window`` the caller waits."""
+
+    nas: str
+    caller: str
+    now: float
+    max_failures: int
+    window: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoteResyncCandidate:
+    """Remember a code beyond the window; its direct successor, if it comes in time, resynchronises the token."""
+
+    token_id: int
+    moving_factor: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacePasswordHash:
+    """Store the same password under today's hash parameters, if it was not changed meanwhile."""
+
+    user_id: int
+    old: str = field(repr=False)
+    new: str = field(repr=False)
+
+
+Effect = (
+    AdvanceMovingFactor
+    | CloseChallenge
+    | OpenChallenge
+    | RecordFailure
+    | ClearFailures
+    | RecordCallerFailure
+    | NoteResyncCandidate
+    | ReplacePasswordHash
+)
+
+
+# --- outcomes --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Let the person in, once the effects are committed. Built in core.login only."""
+
+    effects: tuple[Effect, ...]
+    token: Token
+    reason: Reason = Reason.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Ask the person for something more."""
+
+    effects: tuple[Effect, ...]
+    prompt: str
+    state: str = field(repr=False)
+    reason: Reason = Reason.CODE_WANTED
+    hidden: bool = False
+    """Whether the answer should not be shown while it is typed (Prompt, RFC 2869 5.10)."""
+    token: Token | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Turn the person away."""
+
+    reason: Reason
+    effects: tuple[Effect, ...] = ()
+    token: Token | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Send nothing: the NAS tries its next server, and a retransmission is a new chance."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class NeedPrimary:
+    """A fact is missing: ask the primary backend about this password, then decide again."""
+
+    password: bytes = field(repr=False)
+
+
+Decision = Accept | Challenge | Reject | Silence
+Outcome = Decision | NeedPrimary
+
+
+# --- what is written down --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One decision, as it goes to the audit table, the log and syslog. Holds no secret."""
+
+    time: float
+    """Seconds since 1970, UTC."""
+    name: str
+    """``access.accepted``, ``access.rejected``, ``access.challenged``, ``token.added`` …"""
+    login: str
+    """Ties all packets of one login together."""
+    nas: str
+    user: str
+    caller: str = NO_CALLER
+    factor: str = ""
+    serial: str = ""
+    outcome: str = ""
+    reason: str = ""
+    latency: float = 0.0
+    """Seconds from the arrival of the packet to the decision."""
+    actor: str = ""
+    """Administration: the operating system user who did it."""

@@ -1,0 +1,1 @@
+"""Where packets come in, one file per transport."""

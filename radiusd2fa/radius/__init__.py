@@ -1,0 +1,1 @@
+"""The RADIUS wire: bytes to values and back, nothing else."""
