@@ -57,10 +57,10 @@ class Reason(StrEnum):
     NO_CREDENTIAL = "no_credential"
     CHALLENGE_UNKNOWN = "challenge_unknown"
     CHALLENGE_EXPIRED = "challenge_expired"
-    TRIES_USED = "tries_used"
     PRIMARY_UNAVAILABLE = "primary_unavailable"
     STORE_UNAVAILABLE = "store_unavailable"
     OVERLOADED = "overloaded"
+    OVERSIZED_REPLY = "oversized_reply"
     INTERNAL_ERROR = "internal_error"
 
 

@@ -46,7 +46,7 @@ class ThrottleRules:
 
     max_failures: int = 10
     first_lock: float = 60.0
-    max_lock: float = 3600.0
+    max_lock: float = 43200.0
     caller_max_failures: int = 100
     caller_window: float = 600.0
 

@@ -1,0 +1,75 @@
+"""The command line's root: where the configuration is, and which commands there are.
+
+It holds no logic of its own; each noun has its file. Heavy imports happen inside the commands, so that help is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from radiusd2fa import __version__
+from radiusd2fa.cli import token, user
+from radiusd2fa.cli.check import check
+from radiusd2fa.cli.demo import demo
+from radiusd2fa.cli.fob import fob
+from radiusd2fa.cli.init import init
+from radiusd2fa.cli.login import login
+from radiusd2fa.cli.serve import serve
+
+DEFAULT_CONFIG: Final = Path("/etc/radiusd2fa/radiusd2fa.yaml")
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"radiusd2fa {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    ctx: typer.Context,
+    config: Annotated[
+        Path, typer.Option("-c", "--config", metavar="FILE", help="The configuration file; may stand anywhere.")
+    ] = DEFAULT_CONFIG,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """A RADIUS server that puts a hardware token behind every login.
+
+    Begin with `radiusd2fa init`, then `user add`, `token add`, `serve`, and try it with `login`.
+    Exit code: 0 done, 1 refused, 2 wrong usage or wrong configuration.
+    """
+    ctx.obj = config
+
+
+for command in (init, serve, check, login, fob, demo):
+    app.command()(command)
+app.add_typer(user.app, name="user")
+app.add_typer(token.app, name="token")
+
+
+def main() -> None:
+    """Run the command line."""
+    app(_config_first(sys.argv[1:]), prog_name="radiusd2fa")
+
+
+def _config_first(arguments: list[str]) -> list[str]:
+    """Move ``-c FILE`` to the front from wherever it stands, so that people need not remember where it goes."""
+    front, rest = [], list(arguments)
+    end = rest.index("--") if "--" in rest else len(rest)
+    for name in ("-c", "--config"):
+        if name in rest[:end] and rest.index(name) + 1 < end:
+            at = rest.index(name)
+            front += rest[at : at + 2]
+            del rest[at : at + 2]
+            end -= 2
+    return front + rest
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""`radiusd2fa init`: makes a site, which is a configuration file, a vault key and an empty database.
+
+It overwrites nothing: what is there stays, what is missing is made. The shared secret that it makes up is random.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from radiusd2fa.cli.site import complain, refuse, site_settings, wrong_usage
+
+_CONFIGURATION: Final = """\
+# radiusd2fa: what this site has chosen. Every option, at its default and explained, is shown in
+# share/radiusd2fa/config/radiusd2fa.yaml. After a change: radiusd2fa -c THIS-FILE check
+
+listen: {{udp: ["{listen}"]}}
+store: sqlite:///radiusd2fa.db            # beside this file
+vault: {{key_file: vault.key}}              # keep a copy elsewhere: without it every token is lost
+
+clients:                                  # the RADIUS clients (NAS) that may ask
+  lab:
+    networks: [127.0.0.1/32, "::1/128"]
+    secret: "{secret}"
+    flow: challenge                       # or append, prepend, code-only, auto
+    message_authenticator: required       # observe for clients that cannot send it (Debian 12's pam_radius)
+
+primary: {{kind: local}}                    # passwords of our own; none when the NAS checks them
+"""
+
+DEFAULT_LISTEN: Final = "127.0.0.1:1812"
+
+
+def init(
+    directory: Annotated[
+        Path, typer.Option("--dir", metavar="D", help="Where configuration, vault key and database go.")
+    ] = Path("/etc/radiusd2fa"),
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the daemon will listen.")] = DEFAULT_LISTEN,
+) -> None:
+    """Make a site: configuration, vault key and an empty database. What is there already stays."""
+    from radiusd2fa import vault
+    from radiusd2fa.store.sqlite import StoreError, database_path
+    from radiusd2fa.store.upgrade import create
+
+    config = directory / "radiusd2fa.yaml"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_missing("configuration", config, lambda: _write_configuration(config, listen))
+        settings = site_settings(config)
+        _make_missing("vault key", settings.vault_key, lambda: vault.create(settings.vault_key))
+        key, database = vault.load(settings.vault_key), database_path(settings.store)
+        _make_missing("database", database, lambda: create(database, key))
+    except OSError as error:
+        complain(f"{error.filename or directory}: {error.strerror}")
+        raise typer.Exit(1) from None
+    except StoreError as error:
+        refuse(str(error))
+    except vault.VaultError as error:
+        wrong_usage(str(error))
+    option = f" -c {config}"
+    typer.echo(f"\nnext: radiusd2fa{option} user add NAME\n      radiusd2fa{option} token add --user NAME --kind hotp")
+    typer.echo(f"      radiusd2fa{option} serve")
+
+
+def _make_missing(what: str, path: Path, make: Callable[[], object]) -> None:
+    there = path.exists()
+    if not there:
+        make()
+    typer.echo(f"{'kept' if there else 'made'} {what:<13}  {path}")
+
+
+def _write_configuration(path: Path, listen: str) -> None:
+    text = _CONFIGURATION.format(listen=listen, secret=secrets.token_urlsafe(24))
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)

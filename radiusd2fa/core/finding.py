@@ -1,0 +1,64 @@
+"""What a factor says about an answer, and what every factor of moving factors shares.
+
+Values and two small questions about a token; nothing here knows how a code is made.
+The rule behind all of it: a moving factor that was accepted once is never accepted again (RFC 4226 7.2, RFC 6238 5.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from radiusd2fa.core.answer import CodeAnswer
+from radiusd2fa.core.model import Token, TokenState
+from radiusd2fa.core.rules import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The answer is right and new; accepting it moves the token to ``to``."""
+
+    at: int
+    """The moving factor of the code itself."""
+    to: int
+    drift: int
+    resynchronised: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """The answer belongs to the token, but outside the window: not accepted; its direct successor will be."""
+
+    moving_factor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """The answer was right once."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """The answer is no code of this token anywhere near."""
+
+
+Finding = Matched | Beyond | Used | NotFound
+
+Find = Callable[[Token, CodeAnswer, float, Rules], Finding]
+"""What a module of ``factors/`` offers: token, answer, now, rules -> finding."""
+
+
+def is_usable(token: Token, now: float) -> bool:
+    """Whether a token may log anybody in at that moment. Every path asks here and nowhere else."""
+    return (
+        token.state is TokenState.ACTIVE
+        and token.valid_from <= now
+        and (token.valid_until is None or now < token.valid_until)
+    )
+
+
+def successor_wanted(token: Token, now: float) -> int | None:
+    """Return the moving factor that would complete a resynchronisation begun in time, or None."""
+    if token.candidate is None or now >= token.candidate_until:
+        return None
+    return token.candidate + 1

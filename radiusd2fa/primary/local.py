@@ -1,0 +1,80 @@
+"""Passwords of our own: argon2id hashes in the users table (RFC 9106).
+
+A bounded pool of threads computes them, so that a flood of guesses costs memory for a few hashes and no more; somebody
+unknown costs as much as somebody known. It never sees a code and never writes the store: a hash that should be renewed
+is handed back.
+"""
+
+from __future__ import annotations
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from threading import BoundedSemaphore
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from radiusd2fa.core.model import PrimaryAnswer, User, Verdict
+from radiusd2fa.primary import Done
+from radiusd2fa.settings import PrimarySettings
+
+_REFUSED = PrimaryAnswer(Verdict.REFUSED)
+_UNAVAILABLE = PrimaryAnswer(Verdict.UNAVAILABLE)
+
+
+def hasher(settings: PrimarySettings) -> PasswordHasher:
+    """Return the hasher for today's parameters; the command line uses it to set passwords."""
+    return PasswordHasher(time_cost=settings.passes, memory_cost=settings.memory_kib, parallelism=1)
+
+
+class LocalPasswords:
+    """Checks passwords against the hash that came with the user."""
+
+    def __init__(self, settings: PrimarySettings) -> None:
+        self._hasher = hasher(settings)
+        self._nobodys_hash = self._hasher.hash(secrets.token_bytes(16))
+        self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="argon2")
+        self._room = BoundedSemaphore(settings.workers + settings.queue)
+
+    def verify(self, user: User | None, password: bytes, done: Done) -> None:
+        """Queue one hash; with no room left the answer is UNAVAILABLE, so that the NAS tries again or elsewhere."""
+        if not self._room.acquire(blocking=False):
+            done(_UNAVAILABLE)
+            return
+        try:
+            self._pool.submit(self._work, user, password, done)
+        except RuntimeError:  # the pool is shutting down
+            self._room.release()
+            done(_UNAVAILABLE)
+
+    def close(self) -> None:
+        """Finish the hashes that are being computed and drop those that wait."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _work(self, user: User | None, password: bytes, done: Done) -> None:
+        answer = _UNAVAILABLE
+        try:
+            answer = self._verify(user, password)
+        finally:
+            self._room.release()
+            done(answer)
+
+    def _verify(self, user: User | None, password: bytes) -> PrimaryAnswer:
+        known = user is not None and user.password_hash is not None
+        stored = user.password_hash if user is not None and user.password_hash is not None else self._nobodys_hash
+        try:
+            right = self._hasher.verify(stored, password)
+        except VerificationError:
+            return _REFUSED
+        except InvalidHashError:
+            return _UNAVAILABLE
+        if not (right and known and password):
+            return _REFUSED
+        if self._hasher.check_needs_rehash(stored):
+            return PrimaryAnswer(Verdict.PASSED, rehashed=self._hasher.hash(password))
+        return PrimaryAnswer(Verdict.PASSED)
+
+
+def open_backend(settings: PrimarySettings) -> LocalPasswords:
+    """Return the backend with its own threads."""
+    return LocalPasswords(settings)

@@ -1,0 +1,361 @@
+"""People and tokens, as the administrator sees and changes them.
+
+Each change is one transaction with its audit row, and works while the daemon runs. It never lowers a moving factor and
+never shows a seed that is in the store. Not on the way of a login: that is ``engine``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from sqlalchemy import Connection, Row, create_engine, event, func, insert, select, update
+from sqlalchemy.engine import Engine
+from sqlalchemy.pool import NullPool
+
+from radiusd2fa.core.model import Event, Token, TokenState
+from radiusd2fa.store.schema import events, tokens, users
+from radiusd2fa.store.sqlite import StoreError, check_revision, connect
+from radiusd2fa.vault import Vault
+
+_BUSY_TIMEOUT: Final = 5.0
+
+GONE: Final = frozenset({TokenState.REVOKED, TokenState.LOST, TokenState.EXPIRED})
+"""States that no token comes back from."""
+
+
+class RefusedError(StoreError):
+    """The change cannot be made as things are. The text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserRecord:
+    """A person as the administrator sees them."""
+
+    name: str
+    source: str
+    enabled: bool
+    groups: tuple[str, ...]
+    has_password: bool
+    failures: int
+    locked_until: float
+    created: float
+    tokens: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRecord:
+    """A token as the administrator sees it: all but its seed."""
+
+    serial: str
+    kind: str
+    user: str | None
+    state: TokenState
+    digits: int
+    algorithm: str
+    step: int
+    moving_factor: int
+    drift: int
+    created: float
+    last_used: float | None
+
+
+class Registry:
+    """An open store for administration. ``actor`` goes into each audit row, ``now`` into each change."""
+
+    def __init__(self, path: Path, vault: Vault, actor: str) -> None:
+        with connect(path, busy_timeout=_BUSY_TIMEOUT) as probe:
+            check_revision(probe, path)
+        probe.close()
+        self._vault = vault
+        self._actor = actor
+        self._engine = _engine(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.dispose()
+
+    # --- people -------------------------------------------------------------------------------------------------------
+
+    def users(self) -> list[UserRecord]:
+        """All people, by name."""
+        with self._engine.connect() as connection:
+            owned: dict[int, list[str]] = {}
+            for user_id, serial in connection.execute(
+                select(tokens.c.user_id, tokens.c.serial).where(tokens.c.user_id.is_not(None)).order_by(tokens.c.id)
+            ):
+                owned.setdefault(user_id, []).append(serial)
+            rows = connection.execute(select(users).order_by(users.c.name))
+            return [_user_record(row, owned.get(row.id, ())) for row in rows]
+
+    def user(self, name: str) -> UserRecord:
+        """One person; RefusedError when there is nobody of that name."""
+        with self._engine.connect() as connection:
+            row = _find_user(connection, name)
+            serials = connection.execute(
+                select(tokens.c.serial).where(tokens.c.user_id == row.id).order_by(tokens.c.id)
+            ).scalars()
+            return _user_record(row, tuple(serials))
+
+    def add_user(self, name: str, password_hash: str | None, groups: Sequence[str], now: float) -> None:
+        """Add a person; without a hash nobody can log in with a local password under that name."""
+        with self._change("user.added", now, user=name) as connection:
+            if connection.execute(select(users.c.id).where(users.c.name == name)).first() is not None:
+                raise RefusedError(
+                    f"there is a user {name} already; `radiusd2fa user password {name}` sets the password"
+                )
+            connection.execute(
+                insert(users).values(name=name, password_hash=password_hash, groups=",".join(groups), created=now)
+            )
+
+    def set_password(self, name: str, password_hash: str, now: float) -> None:
+        """Replace a person's local password."""
+        self._update_user(name, "user.password_set", now, password_hash=password_hash)
+
+    def set_enabled(self, name: str, now: float, *, enabled: bool) -> None:
+        """Let a person log in, or not; effective on the next packet."""
+        self._update_user(name, "user.enabled" if enabled else "user.disabled", now, enabled=enabled)
+
+    def unlock(self, name: str, now: float) -> None:
+        """End a lock and forget the failures that led to it."""
+        self._update_user(name, "user.unlocked", now, failures=0, locked_until=0.0)
+
+    def remove_user(self, name: str, now: float) -> tuple[str, ...]:
+        """Remove a person; their tokens go back to stock, or stay revoked. Returns the serials concerned."""
+        with self._change("user.removed", now, user=name) as connection:
+            row = _find_user(connection, name)
+            owned = connection.execute(select(tokens.c.serial, tokens.c.state).where(tokens.c.user_id == row.id)).all()
+            connection.execute(
+                update(tokens)
+                .where(tokens.c.user_id == row.id, tokens.c.state.not_in([state.value for state in GONE]))
+                .values(state=TokenState.STOCK.value)
+            )
+            connection.execute(update(tokens).where(tokens.c.user_id == row.id).values(user_id=None))
+            connection.execute(users.delete().where(users.c.id == row.id))
+            return tuple(serial for serial, _ in owned)
+
+    def _update_user(self, name: str, what: str, now: float, **values: Any) -> None:  # noqa: ANN401 - column values
+        with self._change(what, now, user=name) as connection:
+            connection.execute(update(users).where(users.c.id == _find_user(connection, name).id).values(**values))
+
+    # --- tokens -------------------------------------------------------------------------------------------------------
+
+    def tokens(self, user: str | None = None) -> list[TokenRecord]:
+        """All tokens in the order of their serials, or one person's."""
+        query = _TOKENS.order_by(tokens.c.serial)
+        if user is not None:
+            query = query.where(users.c.name == user)
+        with self._engine.connect() as connection:
+            return [_token_record(row) for row in connection.execute(query)]
+
+    def token(self, serial: str) -> TokenRecord:
+        """One token; RefusedError when there is none of that serial."""
+        with self._engine.connect() as connection:
+            return _token_record(_find_token(connection, serial))
+
+    def add_token(self, token: Token, user: str | None, now: float) -> None:
+        """Add a token with its seed, active in a person's hands or in stock. The token's ``id`` and state are ours."""
+        with self._change("token.added", now, user=user or "", token=token) as connection:
+            if connection.execute(select(tokens.c.id).where(tokens.c.serial == token.serial)).first() is not None:
+                raise RefusedError(f"there is a token {token.serial} already; serials are given once")
+            owner = None if user is None else _find_user(connection, user)
+            if owner is not None:
+                self._refuse_same_seed(connection, owner.id, token.kind, token.secret, user or "")
+            state = TokenState.STOCK if owner is None else TokenState.ACTIVE
+            result = connection.execute(
+                insert(tokens).values(
+                    serial=token.serial,
+                    user_id=None if owner is None else owner.id,
+                    kind=token.kind,
+                    sealed=b"",
+                    digits=token.digits,
+                    algorithm=token.algorithm,
+                    step=token.step,
+                    state=state.value,
+                    created=now,
+                    moving_factor=token.moving_factor,
+                )
+            )
+            token_id = result.inserted_primary_key[0]  # type: ignore[index]
+            sealed = self._vault.seal(token_id, token.secret)
+            connection.execute(update(tokens).where(tokens.c.id == token_id).values(sealed=sealed))
+
+    def assign(self, serial: str, user: str, now: float) -> None:
+        """Hand a token out of the stock to a person."""
+        with self._change("token.assigned", now, user=user, serial=serial) as connection:
+            row = _find_token(connection, serial)
+            if row.user is not None:
+                raise RefusedError(f"token {serial} belongs to {row.user}; `radiusd2fa token unassign {serial}` first")
+            _refuse_gone(row)
+            owner = _find_user(connection, user)
+            self._refuse_same_seed(connection, owner.id, row.kind, self._vault.open(row.id, row.sealed), user)
+            connection.execute(
+                update(tokens).where(tokens.c.id == row.id).values(user_id=owner.id, state=TokenState.ACTIVE.value)
+            )
+
+    def unassign(self, serial: str, now: float) -> None:
+        """Take a token back into the stock."""
+        with self._change("token.unassigned", now, serial=serial) as connection:
+            row = _find_token(connection, serial)
+            if row.user is None:
+                raise RefusedError(f"token {serial} belongs to nobody")
+            _refuse_gone(row)
+            connection.execute(
+                update(tokens).where(tokens.c.id == row.id).values(user_id=None, state=TokenState.STOCK.value)
+            )
+
+    def set_state(self, serial: str, state: TokenState, now: float) -> None:
+        """Enable (ACTIVE), disable or revoke a token; effective on the next packet. Nothing comes back from revoked."""
+        words = {TokenState.ACTIVE: "enabled", TokenState.DISABLED: "disabled", TokenState.REVOKED: "revoked"}
+        with self._change(f"token.{words[state]}", now, serial=serial) as connection:
+            row = _find_token(connection, serial)
+            if row.state == state.value:
+                return
+            _refuse_gone(row)
+            if state is TokenState.ACTIVE and row.user is None:
+                raise RefusedError(f"token {serial} belongs to nobody; `radiusd2fa token assign {serial} USER` instead")
+            connection.execute(update(tokens).where(tokens.c.id == row.id).values(state=state.value))
+
+    def with_seed(self, serial: str) -> Token:
+        """One token with its seed, for a resynchronisation."""
+        with self._engine.connect() as connection:
+            row = _find_token(connection, serial)
+            _refuse_gone(row)
+            return Token(
+                id=row.id,
+                serial=row.serial,
+                kind=row.kind,
+                moving_factor=row.moving_factor,
+                secret=self._vault.open(row.id, row.sealed),
+                digits=row.digits,
+                algorithm=row.algorithm,
+                step=row.step,
+                drift=row.drift,
+                state=TokenState(row.state),
+                last_used=row.last_used,
+            )
+
+    def resynchronise(self, token: Token, to: int, drift: int, now: float) -> None:
+        """Move a token forward to where two codes in a row have shown it to be; never backwards."""
+        with self._change("token.resynchronised", now, token=token) as connection:
+            moved = connection.execute(
+                update(tokens)
+                .where(tokens.c.id == token.id, tokens.c.moving_factor < to)
+                .values(moving_factor=to, drift=drift, candidate=None, candidate_until=0.0)
+            )
+            if moved.rowcount != 1:
+                raise RefusedError(f"token {token.serial} was used meanwhile; give two fresh codes")
+
+    def _refuse_same_seed(self, connection: Connection, owner: int, kind: str, seed: bytes, name: str) -> None:
+        """Two tokens with one seed would let one code in twice."""
+        rows = connection.execute(
+            select(tokens.c.id, tokens.c.serial, tokens.c.sealed).where(
+                tokens.c.user_id == owner, tokens.c.kind == kind
+            )
+        )
+        for row in rows:
+            if self._vault.open(row.id, row.sealed) == seed:
+                raise RefusedError(f"{name} has this seed already, as token {row.serial}; a code must not count twice")
+
+    # --- audit --------------------------------------------------------------------------------------------------------
+
+    def events(self, last: int = 50) -> list[Event]:
+        """The newest audit rows, oldest first."""
+        columns = [column for column in events.c if column.name != "id"]
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(*columns).order_by(events.c.id.desc()).limit(last)).all()
+        return [Event(**row._mapping) for row in reversed(rows)]  # noqa: SLF001 - SQLAlchemy's public name
+
+    @contextmanager
+    def _change(
+        self, what: str, now: float, *, user: str = "", serial: str = "", token: Token | None = None
+    ) -> Iterator[Connection]:
+        """One transaction with its audit row; an error inside leaves neither."""
+        with self._engine.begin() as connection:
+            yield connection
+            connection.execute(
+                insert(events).values(
+                    time=now,
+                    name=what,
+                    login="",
+                    nas="",
+                    user=user,
+                    caller="",
+                    factor="" if token is None else token.kind,
+                    serial=serial if token is None else token.serial,
+                    outcome="done",
+                    reason="",
+                    latency=0.0,
+                    actor=self._actor,
+                )
+            )
+
+
+_TOKENS: Final = select(tokens, users.c.name.label("user")).select_from(tokens.outerjoin(users))
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(
+        "sqlite://", creator=lambda: connect(path, busy_timeout=_BUSY_TIMEOUT), poolclass=NullPool, future=True
+    )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _find_user(connection: Connection, name: str) -> Row[Any]:
+    row = connection.execute(select(users).where(users.c.name == name)).first()
+    if row is None:
+        count = connection.execute(select(func.count()).select_from(users)).scalar_one()
+        raise RefusedError(f"there is no user {name} among {count}; `radiusd2fa user list` shows them")
+    return row
+
+
+def _find_token(connection: Connection, serial: str) -> Row[Any]:
+    row = connection.execute(_TOKENS.where(tokens.c.serial == serial)).first()
+    if row is None:
+        raise RefusedError(f"there is no token {serial}; `radiusd2fa token list` shows them")
+    return row
+
+
+def _refuse_gone(row: Row[Any]) -> None:
+    if row.state in GONE:
+        raise RefusedError(f"token {row.serial} is {row.state} and stays so; give out another one")
+
+
+def _user_record(row: Row[Any], serials: Sequence[str]) -> UserRecord:
+    return UserRecord(
+        name=row.name,
+        source=row.source,
+        enabled=bool(row.enabled),
+        groups=tuple(row.groups.split(",")) if row.groups else (),
+        has_password=row.password_hash is not None,
+        failures=row.failures,
+        locked_until=row.locked_until,
+        created=row.created,
+        tokens=tuple(serials),
+    )
+
+
+def _token_record(row: Row[Any]) -> TokenRecord:
+    return TokenRecord(
+        serial=row.serial,
+        kind=row.kind,
+        user=row.user,
+        state=TokenState(row.state),
+        digits=row.digits,
+        algorithm=row.algorithm,
+        step=row.step,
+        moving_factor=row.moving_factor,
+        drift=row.drift,
+        created=row.created,
+        last_used=row.last_used,
+    )

@@ -1,0 +1,131 @@
+"""The tables, described once: for the migrations, the hot statements and the administration alike.
+
+No statement runs here. Times are seconds since 1970 (UTC); a moving factor only grows (RFC 4226, RFC 6238).
+A change here needs a migration in ``migrations/versions`` and its number in REVISION.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+)
+
+REVISION: Final = "0001"
+"""The schema that this version of the program reads and writes."""
+
+metadata: Final = MetaData()
+
+users: Final = Table(
+    "users",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("source", String, nullable=False, server_default="local"),
+    Column("enabled", Boolean, nullable=False, server_default="1"),
+    Column("groups", String, nullable=False, server_default=""),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("locked_until", Double, nullable=False, server_default="0"),
+    Column("password_hash", String),
+    Column("created", Double, nullable=False),
+)
+
+tokens: Final = Table(
+    "tokens",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("serial", String, nullable=False, unique=True),
+    Column("user_id", Integer, ForeignKey("users.id"), index=True),
+    Column("kind", String, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("digits", Integer, nullable=False),
+    Column("algorithm", String, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("valid_from", Double, nullable=False, server_default="0"),
+    Column("valid_until", Double),
+    Column("created", Double, nullable=False),
+    Column("moving_factor", BigInteger, nullable=False),
+    Column("drift", Integer, nullable=False, server_default="0"),
+    Column("last_used", Double),
+    Column("candidate", BigInteger),
+    Column("candidate_until", Double, nullable=False, server_default="0"),
+    CheckConstraint("moving_factor >= 0", name="moving_factor_not_negative"),
+    sqlite_autoincrement=True,  # an id is never given twice: sealed seeds are bound to it
+)
+
+challenges: Final = Table(
+    "challenges",
+    metadata,
+    Column("handle", String, primary_key=True),
+    Column("nas", String, nullable=False),
+    Column("user_name", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("login", String, nullable=False),
+    Column("expires", Double, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Index("challenges_expires", "expires"),
+    sqlite_with_rowid=False,
+)
+
+callers: Final = Table(
+    "callers",
+    metadata,
+    Column("nas", String, primary_key=True),
+    Column("caller", String, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("window_ends", Double, nullable=False),
+    Column("blocked_until", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+events: Final = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("time", Double, nullable=False),
+    Column("name", String, nullable=False),
+    Column("login", String, nullable=False),
+    Column("nas", String, nullable=False),
+    Column("user", String, nullable=False),
+    Column("caller", String, nullable=False),
+    Column("factor", String, nullable=False),
+    Column("serial", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("latency", Double, nullable=False),
+    Column("actor", String, nullable=False),
+)
+
+meta: Final = Table(
+    "meta",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("value", String, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+_REFUSE: Final = "CREATE TRIGGER {name} BEFORE {what} BEGIN SELECT RAISE(ABORT, '{why}'); END"
+
+TRIGGERS: Final = (
+    _REFUSE.format(name="events_no_update", what="UPDATE ON events", why="the audit is append-only"),
+    _REFUSE.format(name="events_no_delete", what="DELETE ON events", why="the audit is append-only"),
+    _REFUSE.format(
+        name="tokens_only_grow",
+        what="UPDATE OF moving_factor ON tokens WHEN NEW.moving_factor < OLD.moving_factor",
+        why="a moving factor only grows",
+    ),
+)
+"""SQLite keeps the two oldest promises itself, whoever writes."""

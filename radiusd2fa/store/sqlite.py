@@ -1,0 +1,92 @@
+"""Opens the SQLite file the one safe way: WAL with ``synchronous=FULL``, set and read back.
+
+No other journal keeps promise P3: the default re-accepts a used code after a power loss. Opening never creates the
+file; that is what ``radiusd2fa init`` is for.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from sqlalchemy.engine import make_url
+
+from radiusd2fa.store.schema import REVISION
+
+_FULL: Final = 2
+
+
+class StoreError(Exception):
+    """The store cannot be used as it is. The text says what to do about it."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store does not answer now; the same call may go through later."""
+
+
+def database_path(url: str) -> Path:
+    """Return the file behind a ``sqlite:////absolute/path.db`` URL."""
+    database = make_url(url).database
+    if not database:
+        raise StoreError(f"{url}: no file name in this store URL")
+    return Path(database)
+
+
+def connect(path: Path, *, busy_timeout: float, read_only: bool = False) -> sqlite3.Connection:
+    """Open an existing database, durable and checked. ``busy_timeout`` in seconds."""
+    mode = "ro" if read_only else "rw"
+    try:
+        connection = sqlite3.connect(
+            f"file:{quote(str(path))}?mode={mode}",
+            uri=True,
+            timeout=busy_timeout,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    except sqlite3.OperationalError as error:
+        raise StoreUnavailableError(
+            f"{path}: cannot open the database ({error}); `radiusd2fa init` makes one"
+        ) from error
+    try:
+        make_durable(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreUnavailableError(f"{path}: {error}") from error
+    except StoreError:
+        connection.close()
+        raise
+    return connection
+
+
+def make_durable(connection: sqlite3.Connection) -> None:
+    """Set WAL and FULL, and believe it only when SQLite says so."""
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=FULL")
+    journal = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+    synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
+    if journal != "wal" or synchronous != _FULL:
+        raise StoreError(
+            f"the database would lose used codes in a power failure (journal {journal}, synchronous {synchronous}); "
+            "put it on a local file system that supports WAL"
+        )
+
+
+def check_revision(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a database that this version cannot read exactly."""
+    try:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise StoreUnavailableError(f"{path}: {error}") from error
+        row = None
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path}: this is no SQLite database ({error}); restore it from your backup") from error
+    if row is None:
+        raise StoreError(f"{path}: this is no database of radiusd2fa; `radiusd2fa init` makes one")
+    if row[0] != REVISION:
+        raise StoreError(
+            f"{path}: the database has schema {row[0]}, this version of radiusd2fa needs {REVISION}; "
+            "a newer database needs the newer program"
+        )

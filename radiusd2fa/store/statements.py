@@ -1,0 +1,247 @@
+"""The statements of a login: described in SQLAlchemy Core, compiled once, run through the plain DBAPI cursor.
+
+Nothing here opens or commits anything. Each guard is a condition in the statement itself, so that the database decides
+who was first; the effects and their meaning are those of core.model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import (
+    Executable,
+    Integer,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from radiusd2fa.core.model import (
+    AdvanceMovingFactor,
+    ClearFailures,
+    CloseChallenge,
+    Effect,
+    Event,
+    NoteResyncCandidate,
+    OpenChallenge,
+    RecordCallerFailure,
+    RecordFailure,
+    ReplacePasswordHash,
+)
+from radiusd2fa.store.schema import callers, challenges, events, tokens, users
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One statement with its parameters; a guarded one holds only if it changes exactly one row."""
+
+    sql: str
+    parameters: Row
+    guarded: bool = False
+
+
+def _compiled(statement: Executable, order: str) -> str:
+    """Return the SQL with ``?`` for each parameter; ``order`` names them as they stand, so that a change is noticed."""
+    text = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))  # type: ignore[attr-defined]
+    if text.positiontup != order.split():
+        msg = f"parameters stand as {' '.join(text.positiontup)}"
+        raise AssertionError(msg)
+    return str(text)
+
+
+_p: Final = bindparam
+_ZERO: Final = literal_column("0", Integer)
+_ONE: Final = literal_column("1", Integer)
+_MOST_DOUBLINGS: Final = literal_column("30", Integer)
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+LOAD_USER: Final = _compiled(
+    select(
+        users.c.id,
+        users.c.name,
+        users.c.enabled,
+        users.c.failures,
+        users.c.locked_until,
+        users.c.groups,
+        users.c.source,
+        users.c.password_hash,
+        tokens.c.id,
+        tokens.c.serial,
+        tokens.c.kind,
+        tokens.c.moving_factor,
+        tokens.c.sealed,
+        tokens.c.digits,
+        tokens.c.algorithm,
+        tokens.c.step,
+        tokens.c.drift,
+        tokens.c.valid_from,
+        tokens.c.valid_until,
+        tokens.c.last_used,
+        tokens.c.candidate,
+        tokens.c.candidate_until,
+    )
+    .select_from(
+        users.outerjoin(tokens, and_(tokens.c.user_id == users.c.id, tokens.c.state == literal_column("'active'")))
+    )
+    .where(users.c.name == _p("name"))
+    .order_by(tokens.c.last_used.desc(), tokens.c.id),
+    "name",
+)
+"""A user with the tokens that can log in, the one used last first."""
+
+LOAD_CHALLENGE: Final = _compiled(select(*challenges.c).where(challenges.c.handle == _p("handle")), "handle")
+
+LOAD_BLOCK: Final = _compiled(
+    select(callers.c.blocked_until).where(callers.c.nas == _p("nas"), callers.c.caller == _p("caller")), "nas caller"
+)
+
+# --- effects ---------------------------------------------------------------------------------------------------------
+
+_ADVANCE: Final = _compiled(
+    update(tokens)
+    .where(
+        tokens.c.id == _p("token"),
+        tokens.c.user_id == _p("owner"),
+        tokens.c.state == literal_column("'active'"),
+        tokens.c.moving_factor < _p("below"),
+        exists().where(users.c.id == _p("user"), users.c.enabled == _ONE, users.c.locked_until <= _p("now")),
+    )
+    .values(
+        moving_factor=_p("to"),
+        drift=_p("to_drift"),
+        last_used=_p("used"),
+        candidate=literal_column("NULL"),
+        candidate_until=_ZERO,
+    ),
+    "to to_drift used token owner below user now",
+)
+
+_CLOSE: Final = _compiled(
+    delete(challenges).where(challenges.c.handle == _p("handle"), challenges.c.expires > _p("now")), "handle now"
+)
+
+_OPEN: Final = _compiled(insert(challenges), "handle nas user_name kind login expires tries")
+
+_one_more: Final = users.c.failures + _ONE
+_doublings: Final = func.min(_one_more - _p("over"), _MOST_DOUBLINGS, type_=Integer)
+_FAIL: Final = _compiled(
+    update(users)
+    .where(users.c.id == _p("user"), users.c.locked_until <= _p("now"))
+    .values(
+        failures=_one_more,
+        locked_until=case(
+            (_one_more < _p("most"), users.c.locked_until),
+            else_=_p("since") + func.min(_p("longest"), _p("first") * _ONE.bitwise_lshift(_doublings)),
+        ),
+    ),
+    "most since longest first over user now",
+)
+
+_CLEAR: Final = _compiled(
+    update(users).where(users.c.id == _p("user")).values(failures=_ZERO, locked_until=_ZERO), "user"
+)
+
+_seen: Final = sqlite_insert(callers).values(
+    nas=_p("in_nas"), caller=_p("in_caller"), failures=_ONE, window_ends=_p("until"), blocked_until=_ZERO
+)
+_FAIL_CALLER: Final = _compiled(
+    _seen.on_conflict_do_update(
+        index_elements=[callers.c.nas, callers.c.caller],
+        set_={
+            "failures": case((callers.c.window_ends <= _p("now1"), _ONE), else_=callers.c.failures + _ONE),
+            "window_ends": case((callers.c.window_ends <= _p("now2"), _p("until2")), else_=callers.c.window_ends),
+            "blocked_until": case(
+                (
+                    and_(callers.c.window_ends > _p("now3"), callers.c.failures + _ONE >= _p("most")),
+                    _p("until3"),
+                ),
+                else_=callers.c.blocked_until,
+            ),
+        },
+    ),
+    "in_nas in_caller until now1 now2 until2 now3 most until3",
+)
+
+_NOTE: Final = _compiled(
+    update(tokens)
+    .where(tokens.c.id == _p("token"), tokens.c.moving_factor <= _p("above"))
+    .values(candidate=_p("to"), candidate_until=_p("until")),
+    "to until token above",
+)
+
+_REHASH: Final = _compiled(
+    update(users).where(users.c.id == _p("user"), users.c.password_hash == _p("old")).values(password_hash=_p("new")),
+    "new user old",
+)
+
+# --- audit and house-keeping -----------------------------------------------------------------------------------------
+
+_EVENT_COLUMNS: Final = tuple(column for column in events.c if column.name != "id")
+_EVENT: Final = _compiled(
+    insert(events).values({column: _p(column.name) for column in _EVENT_COLUMNS}),
+    " ".join(column.name for column in _EVENT_COLUMNS),
+)
+
+SWEEP_CHALLENGES: Final = _compiled(delete(challenges).where(challenges.c.expires <= _p("now")), "now")
+SWEEP_CALLERS: Final = _compiled(
+    delete(callers).where(and_(callers.c.window_ends <= _p("now"), callers.c.blocked_until <= _p("now2"))), "now now2"
+)
+COUNT_CHALLENGES: Final = _compiled(select(func.count()).select_from(challenges), "")
+
+
+def step_for(effect: Effect) -> Step:
+    """Translate one effect."""
+    match effect:
+        case AdvanceMovingFactor(token_id, user_id, to, drift, now):
+            return Step(_ADVANCE, (to, drift, now, token_id, user_id, to, user_id, now), guarded=True)
+        case CloseChallenge(handle, now):
+            return Step(_CLOSE, (handle, now), guarded=True)
+        case OpenChallenge(c):
+            return Step(_OPEN, (c.handle, c.nas, c.user_name, c.kind, c.login, c.expires, c.tries))
+        case RecordFailure(user_id, now, most, first, longest):
+            return Step(_FAIL, (most, now, longest, first, most, user_id, now))
+        case ClearFailures(user_id):
+            return Step(_CLEAR, (user_id,))
+        case RecordCallerFailure(nas, caller, now, most, window):
+            until = now + window
+            return Step(_FAIL_CALLER, (nas, caller, until, now, now, until, now, most, until))
+        case NoteResyncCandidate(token_id, moving_factor, until):
+            return Step(_NOTE, (moving_factor, until, token_id, moving_factor))
+        case ReplacePasswordHash(user_id, old, new):
+            return Step(_REHASH, (new, user_id, old))
+
+
+def step_for_event(event: Event) -> Step:
+    """The audit row of one decision."""
+    e = event
+    return Step(
+        _EVENT,
+        (
+            e.time,
+            e.name,
+            e.login,
+            e.nas,
+            e.user,
+            e.caller,
+            e.factor,
+            e.serial,
+            e.outcome,
+            e.reason,
+            e.latency,
+            e.actor,
+        ),
+    )

@@ -1,0 +1,46 @@
+"""Makes a database, and brings an old one to today's schema, in one transaction.
+
+It never touches a database that is newer than the program, and nothing else of the program writes a schema.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, text
+
+from radiusd2fa.store.sqlite import StoreError, make_durable
+from radiusd2fa.vault import Vault
+
+
+def create(path: Path, vault: Vault) -> None:
+    """Make a new database file (mode 0600) whose seeds will be sealed by that vault; StoreError when one is there."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError as error:
+        raise StoreError(f"{path}: there is a database already") from error
+    except OSError as error:
+        raise StoreError(f"{path}: cannot make the database ({error.strerror})") from error
+    engine = create_engine(f"sqlite:///{path}")
+    try:
+        with engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            make_durable(driver)  # type: ignore[arg-type]
+        with engine.begin() as connection:
+            upgrade(connection)
+            connection.execute(
+                text("INSERT INTO meta (key, value) VALUES ('vault_key_id', :id)"), {"id": vault.key_id.hex()}
+            )
+    finally:
+        engine.dispose()
+
+
+def upgrade(connection: object) -> None:
+    """Run the missing migrations on an open SQLAlchemy connection, inside its transaction."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

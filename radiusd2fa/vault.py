@@ -1,0 +1,97 @@
+"""Seals seeds at rest: AES-256-GCM under a key that lives outside the database.
+
+It never writes a seed or the key anywhere else, and it opens nothing that was moved to another row: the token's id is
+the associated data (NIST SP 800-38D). A sealed seed is key id (4 octets) || nonce (12) || ciphertext and tag.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import secrets
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from radiusd2fa.settings.files import credentials_folder, open_to_others
+
+_PREFIX: Final = b"radiusd2fa-vault-1:"
+_KEY_OCTETS: Final = 32
+_ID_OCTETS: Final = 4
+_NONCE_OCTETS: Final = 12
+
+
+class VaultError(Exception):
+    """The key file cannot be used, or a sealed seed does not open. The text says what to do and holds no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """One key. ``key_id`` names it in each sealed seed and in the database."""
+
+    key_id: bytes
+    _cipher: AESGCM = field(repr=False)
+
+    def seal(self, token_id: int, seed: bytes) -> bytes:
+        """Return the seed sealed for this token and no other."""
+        nonce = secrets.token_bytes(_NONCE_OCTETS)
+        return self.key_id + nonce + self._cipher.encrypt(nonce, seed, _bound_to(token_id))
+
+    def open(self, token_id: int, sealed: bytes) -> bytes:
+        """Return the seed of this token; VaultError when key, row or octets are not those it was sealed with."""
+        if sealed[:_ID_OCTETS] != self.key_id:
+            raise VaultError(f"token {token_id}: sealed under another vault key ({sealed[:_ID_OCTETS].hex()})")
+        nonce = sealed[_ID_OCTETS : _ID_OCTETS + _NONCE_OCTETS]
+        try:
+            return self._cipher.decrypt(nonce, sealed[_ID_OCTETS + _NONCE_OCTETS :], _bound_to(token_id))
+        except (InvalidTag, ValueError) as error:
+            raise VaultError(f"token {token_id}: the sealed seed was changed or belongs to another row") from error
+
+
+def load(path: Path) -> Vault:
+    """Read the key file: a plain file of mode 0600 or less, of the running user or root, and no symbolic link."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise VaultError(f"{path}: no vault key ({error.strerror}); `radiusd2fa init` makes one") from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise VaultError(f"{path}: the vault key must be a plain file")
+        if os.geteuid() != 0 and status.st_uid not in {os.geteuid(), 0}:
+            raise VaultError(f"{path}: the vault key belongs to another user; chown it to the one that runs the daemon")
+        if open_to_others(path, stat.S_IMODE(status.st_mode), credentials_folder()):
+            raise VaultError(f"{path}: the vault key is open to others; run: chmod 600 {path}")
+        return _parse(path, file.read(256))
+
+
+def create(path: Path) -> Vault:
+    """Make a new key file of mode 0600 and flush it to the disk; an existing file is never overwritten."""
+    text = _PREFIX + base64.b64encode(secrets.token_bytes(_KEY_OCTETS)) + b"\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+    return load(path)
+
+
+def _parse(path: Path, text: bytes) -> Vault:
+    prefix, encoded = text[: len(_PREFIX)], text[len(_PREFIX) :].strip()
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        key = b""
+    if prefix != _PREFIX or len(key) != _KEY_OCTETS:
+        raise VaultError(f"{path}: this is no vault key file; restore it from your backup")
+    return Vault(hashlib.sha256(b"radiusd2fa key id" + key).digest()[:_ID_OCTETS], AESGCM(key))
+
+
+def _bound_to(token_id: int) -> bytes:
+    return b"radiusd2fa token %d" % token_id

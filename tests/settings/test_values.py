@@ -1,0 +1,296 @@
+"""What a good configuration becomes: defaults, every spelling that is allowed, and the warnings that go with it.
+
+Bounds are tried on both sides here; what lies outside is in ``wrong_files.txt``.
+RFC 5424 6.2.1 (facilities); the windows are those of RFC 4226 and RFC 6238.
+"""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from radiusd2fa.core.model import Flow, Nas
+from radiusd2fa.core.rules import Rule, Rules
+from radiusd2fa.settings import (
+    ClientSettings,
+    Endpoint,
+    LogSettings,
+    PrimarySettings,
+    Settings,
+    SyslogSettings,
+    load_settings,
+)
+
+from .conftest import SECRET, Site, minimal
+
+
+def value(loaded: object, path: str) -> object:
+    """Follow a dotted path through the settings."""
+    for name in path.split("."):
+        loaded = getattr(loaded, name)
+    return loaded
+
+
+def test_a_minimal_file_has_every_default(site: Site) -> None:
+    """listen, store and clients are enough; everything else is as the values and rules say themselves."""
+    assert site.load(minimal()) == Settings(
+        path=site.file,
+        listen=(Endpoint("127.0.0.1", 0),),
+        store=f"sqlite:///{site.folder}/radiusd2fa.db",
+        vault_key=site.folder / "vault.key",
+        clients=(ClientSettings(Nas("lab"), (ip_network("127.0.0.1/32"),), (SECRET.encode(),)),),
+        primary=PrimarySettings(),
+        rules=Rules(),
+        syslog=SyslogSettings(),
+        log=LogSettings(),
+        warnings=(),
+    )
+
+
+def test_settings_are_frozen_and_hide_their_secrets(site: Site) -> None:
+    """No part of the settings can be changed, and no repr shows a secret."""
+    loaded = site.load(minimal())
+
+    with pytest.raises(FrozenInstanceError):
+        loaded.store = ""  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        loaded.clients[0].secrets = ()  # type: ignore[misc]
+    assert SECRET not in repr(loaded)
+
+
+def test_a_relative_path_of_the_file_is_made_absolute(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the daemon is started from does not matter to where it finds its files."""
+    site.put("radiusd2fa.yaml", minimal())
+    monkeypatch.chdir(site.folder)
+    loaded = load_settings(Path("radiusd2fa.yaml"))
+
+    assert (loaded.path, loaded.store) == (site.file, f"sqlite:///{site.folder}/radiusd2fa.db")
+
+
+GOOD = {
+    # spelling -> where it ends, what it is
+    "hotp: {look_ahead: 0}": ("rules.hotp.look_ahead", 0),
+    "hotp: {look_ahead: 50}": ("rules.hotp.look_ahead", 50),
+    "hotp: {look_ahead: '7'}": ("rules.hotp.look_ahead", 7),
+    "hotp: {resync_window: 10}": ("rules.hotp.resync_window", 10),
+    "hotp: {resync_window: 1000}": ("rules.hotp.resync_window", 1000),
+    "totp: {steps_either_side: 0}": ("rules.totp.steps_either_side", 0),
+    "totp: {steps_either_side: 10}": ("rules.totp.steps_either_side", 10),
+    "totp: {resync_steps: 200}": ("rules.totp.resync_steps", 200),
+    "totp: {max_drift: 0}": ("rules.totp.max_drift", 0),
+    "totp: {widen_every: 90d}": ("rules.totp.widen_every", 90 * 86400.0),
+    "totp: {widen_every: 0}": ("rules.totp.widen_every", 0.0),
+    "totp: {steps_either_side: 8, widen_every: 1s, widen_at_most: 2}": ("rules.totp.widen_at_most", 2),
+    "throttle: {max_failures: 1}": ("rules.throttle.max_failures", 1),
+    "throttle: {first_lock: 1s}": ("rules.throttle.first_lock", 1.0),
+    "throttle: {first_lock: 1h}": ("rules.throttle.first_lock", 3600.0),
+    "throttle: {max_lock: 30d}": ("rules.throttle.max_lock", 2592000.0),
+    "throttle: {caller_max_failures: 1}": ("rules.throttle.caller_max_failures", 1),
+    "throttle: {caller_window: 1s}": ("rules.throttle.caller_window", 1.0),
+    "challenge: {lifetime: 2s}": ("rules.challenge.lifetime", 2.0),
+    "challenge: {lifetime: 2500ms}": ("rules.challenge.lifetime", 2.5),
+    "challenge: {lifetime: 2.5s}": ("rules.challenge.lifetime", 2.5),
+    "challenge: {lifetime: 10m}": ("rules.challenge.lifetime", 600.0),
+    "challenge: {lifetime: '60s'}": ("rules.challenge.lifetime", 60.0),
+    "challenge: {tries: 1}": ("rules.challenge.tries", 1),
+    "challenge: {tries: 10}": ("rules.challenge.tries", 10),
+    "challenge: {resync_lifetime: 2s}": ("rules.challenge.resync_lifetime", 2.0),
+    "challenge: {password_prompt: 'Your password: '}": ("rules.challenge.password_prompt", "Your password: "),
+    f"challenge: {{code_prompt: '{'x' * 198}: '}}": ("rules.challenge.code_prompt", "x" * 198 + ": "),
+    "primary: {kind: none}": ("rules.primary_checks", False),
+    "primary: {kind: local}": ("rules.primary_checks", True),
+    "primary: {memory_kib: 65536}": ("primary.memory_kib", 65536),
+    "primary: {queue: 1}": ("primary.queue", 1),
+    "syslog: off": ("syslog", None),
+    "syslog: 'off'": ("syslog", None),
+    "syslog: {to: unix:log.sock}": ("syslog.path", "FOLDER/log.sock"),
+    "syslog: {to: unix:/run/log}": ("syslog", SyslogSettings("unix", "/run/log", "", 0, 10)),
+    "syslog: {to: udp://log.example:514}": ("syslog", SyslogSettings("udp", "", "log.example", 514, 10)),
+    "syslog: {to: 'tcp://[2001:db8::1]:6514'}": ("syslog", SyslogSettings("tcp", "", "2001:db8::1", 6514, 10)),
+    "syslog: {facility: kern}": ("syslog.facility", 0),
+    "syslog: {facility: clock}": ("syslog.facility", 15),
+    "syslog: {facility: local7}": ("syslog.facility", 23),
+    "log: {format: json, level: debug}": ("log", LogSettings("json", "debug")),
+    "log: {}": ("log", LogSettings()),
+    "vault: {key_file: keys/a.key}": ("vault_key", "FOLDER/keys/a.key"),
+    "vault: {key_file: /etc/a.key}": ("vault_key", "/etc/a.key"),
+}
+
+
+@pytest.mark.parametrize(
+    ("section", "place", "expected"), [(text, *rest) for text, rest in GOOD.items()], ids=list(GOOD)
+)
+def test_a_section_becomes_its_value(site: Site, section: str, place: str, expected: object) -> None:
+    """Each allowed spelling, up to the bounds, becomes the value that it names."""
+    found = value(site.with_sections(section), place)
+
+    if isinstance(expected, str) and not isinstance(found, Path):
+        expected = expected.replace("FOLDER", str(site.folder))
+    elif isinstance(expected, str):
+        expected = Path(expected.replace("FOLDER", str(site.folder)))
+    assert found == expected
+
+
+GOOD_CLIENTS = {
+    **{f"flow: {flow.value}": ("nas.flow", flow) for flow in Flow},
+    "message_authenticator: observe": ("require_message_authenticator", False),
+    "message_authenticator: required": ("require_message_authenticator", True),
+    "sign_replies: no": ("sign_replies", False),
+    "sign_replies: false": ("sign_replies", False),
+    "sign_replies: yes": ("sign_replies", True),
+    "strip_realm: true": ("nas.strip_realm", True),
+    "reject_delay: 0": ("reject_delay", 0.0),
+    "reject_delay: 200ms": ("reject_delay", 0.2),
+    "reject_delay: 10s": ("reject_delay", 10.0),
+    "password_encoding: latin-1": ("nas.password_encoding", "iso8859-1"),
+    "password_encoding: cp1252": ("nas.password_encoding", "cp1252"),
+    "password_encoding: utf-8": ("nas.password_encoding", None),
+}
+
+
+@pytest.mark.parametrize(
+    ("option", "place", "expected"), [(text, *rest) for text, rest in GOOD_CLIENTS.items()], ids=str
+)
+def test_an_option_of_a_client_becomes_its_value(site: Site, option: str, place: str, expected: object) -> None:
+    """Each allowed spelling of a client's option becomes the value that it names."""
+    assert value(site.with_client(option).clients[0], place) == expected
+
+
+ENDPOINTS = {
+    "127.0.0.1:1812": Endpoint("127.0.0.1", 1812),
+    "192.0.2.1:0": Endpoint("192.0.2.1", 0),
+    "[::]:65535": Endpoint("::", 65535),
+    "[0:0::1]:1812": Endpoint("::1", 1812),
+}
+
+
+@pytest.mark.parametrize(("written", "expected"), ENDPOINTS.items(), ids=list(ENDPOINTS))
+def test_an_address_to_listen_on(site: Site, written: str, expected: Endpoint) -> None:
+    """IPv4 and bracketed IPv6 addresses with a port, 0 included, are endpoints."""
+    assert site.load(minimal().replace("127.0.0.1:0", written)).listen == (expected,)
+
+
+def test_several_ephemeral_ports_of_one_address(site: Site) -> None:
+    """Port 0 may be written twice: the kernel chooses a different one each time."""
+    assert len(site.load(minimal().replace("'127.0.0.1:0'", "'127.0.0.1:0', '127.0.0.1:0'")).listen) == 2
+
+
+NETWORKS = {
+    "127.0.0.1": "127.0.0.1/32",
+    "192.0.2.0/24": "192.0.2.0/24",
+    "'2001:db8::/64'": "2001:db8::/64",
+    "'::1'": "::1/128",
+    "'::ffff:192.0.2.0/120'": "192.0.2.0/24",
+    "'::ffff:192.0.2.1'": "192.0.2.1/32",
+}
+
+
+@pytest.mark.parametrize(("written", "expected"), NETWORKS.items(), ids=list(NETWORKS))
+def test_a_network_of_a_client(site: Site, written: str, expected: str) -> None:
+    """Addresses are networks of one, and IPv4-mapped IPv6 is IPv4."""
+    (client,) = site.load(minimal().replace("127.0.0.1]", f"{written}]")).clients
+
+    assert client.networks == (ip_network(expected),)
+
+
+STORES = {
+    "sqlite:///a.db": "sqlite:///FOLDER/a.db",
+    "sqlite:///data/../a.db": "sqlite:///FOLDER/a.db",
+    "sqlite:////var/lib/a.db": "sqlite:////var/lib/a.db",
+}
+
+
+@pytest.mark.parametrize(("written", "expected"), STORES.items(), ids=list(STORES))
+def test_a_store_has_an_absolute_path(site: Site, written: str, expected: str) -> None:
+    """Three slashes begin beside the configuration file, four at the root."""
+    loaded = site.load(minimal().replace("sqlite:///radiusd2fa.db", written))
+
+    assert loaded.store == expected.replace("FOLDER", str(site.folder))
+
+
+def test_overlapping_networks_of_different_size_are_allowed(site: Site) -> None:
+    """The longest prefix decides, so a network within another is no fault."""
+    text = minimal("  other: {networks: [127.0.0.0/8], secret: 'also of enough characters'}")
+
+    assert [client.nas.name for client in site.load(text).clients] == ["lab", "other"]
+
+
+def test_a_vault_key_comes_from_systemd_where_there_is_one(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A credential named vault.key is used unless another key file is written; without it the file beside is."""
+    credentials = tmp_path_factory.mktemp("credentials")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    assert site.load(minimal()).vault_key == site.folder / "vault.key"
+
+    key = Site(credentials).put("vault.key", "sealed", 0o400)
+    assert site.load(minimal()).vault_key == key
+    assert site.with_sections("vault: {key_file: vault.key}").vault_key == site.folder / "vault.key"
+
+
+def test_rules_are_read_in_order_with_canonical_user_names(site: Site) -> None:
+    """Names in a rule are written as the daemon knows them; what is not narrowed fits everybody."""
+    loaded = site.with_sections(
+        "rules:",
+        "- name: admins",
+        "  when: {clients: [lab], users: [ALICE, 'Jose\N{COMBINING ACUTE ACCENT}', no, '123']}",
+        "  factors: [hotp]",
+        "- {name: staff, when: {groups: [Staff]}}",
+        "- name: all",
+    )
+
+    assert loaded.rules.rules == (
+        Rule("admins", ("hotp",), frozenset({"lab"}), frozenset({"alice", "jos\xe9", "no", "123"})),
+        Rule("staff", groups=frozenset({"Staff"})),
+        Rule("all"),
+    )
+    assert loaded.warnings == ()
+
+
+# --- warnings -----------------------------------------------------------------------------------------------
+
+DOUBTFUL = {
+    "message_authenticator: observe": (
+        "client lab: its requests are answered without a Message-Authenticator, so whoever sits between can forge an "
+        "Access-Accept (CVE-2024-3596); let the device send one, then write message_authenticator: required"
+    ),
+    "sign_replies: no": (
+        "client lab: replies to it carry no Message-Authenticator, so whoever sits between can forge an Access-Accept "
+        "(CVE-2024-3596); update the device, then write sign_replies: yes"
+    ),
+    "secret_old: '123456789012345'": (
+        "client lab: its secret is shorter than 16 characters, so one recorded packet is enough to guess it; "
+        "set a longer one on both sides, e.g. from `openssl rand -base64 24`"
+    ),
+}
+
+
+@pytest.mark.parametrize(("option", "warning"), DOUBTFUL.items(), ids=list(DOUBTFUL))
+def test_a_doubtful_option_of_a_client_is_warned_about(site: Site, option: str, warning: str) -> None:
+    """The warning says which client, what the risk is, and what to do."""
+    assert site.with_client(option).warnings == (warning,)
+
+
+def test_a_secret_of_sixteen_characters_is_enough(site: Site) -> None:
+    """The bound of the warning is sixteen."""
+    assert site.with_client("secret_old: '1234567890123456'").warnings == ()
+
+
+DOUBTFUL_SECTIONS = {
+    "challenge: {code_prompt: 'Código: '}": "challenge.code_prompt: it is not plain ASCII",
+    "primary: {memory_kib: 1024}": "primary: its password hashes cost less than the default",
+    "rules: [{name: all}, {name: late}]": "rule late: it never applies, because rule all above it fits everybody",
+    "  wide: {networks: ['::/0'], secret: 'also of enough characters'}": "client wide: its network is the whole",
+}
+
+
+@pytest.mark.parametrize(("section", "warning"), DOUBTFUL_SECTIONS.items(), ids=list(DOUBTFUL_SECTIONS))
+def test_a_doubtful_section_is_warned_about(site: Site, section: str, warning: str) -> None:
+    """What is allowed but weak is said in one sentence."""
+    (said,) = site.with_sections(section).warnings
+
+    assert said.startswith(warning)
+    assert "; " in said
