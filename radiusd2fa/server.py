@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -47,6 +47,13 @@ _MOST_SAID: Final = 1024
 _PROMPT_HIDDEN: Final = (Attribute.PROMPT, (0).to_bytes(4, "big"))
 
 OpenStore = Callable[[Callable[[list[tuple[Done, Committed]]], None], Callable[[str], None]], Store]
+
+
+def _nonces() -> Iterator[bytes]:
+    """Random octets, a few hundred logins' worth at a time: one system call each costs more than the rest of it."""
+    while True:
+        block = os.urandom(NONCE_OCTETS * 256)
+        yield from (block[at : at + NONCE_OCTETS] for at in range(0, len(block), NONCE_OCTETS))
 
 
 @dataclass(slots=True)
@@ -85,9 +92,10 @@ class Server:
         self._journal = journal
         self._clock = clock
         self._duplicates = Duplicates()
+        self._nonces = _nonces()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._store = open_store(self._deliver, lambda text: journal.note("error", "store.failing", error=text))
+        self._store = open_store(self._settle, lambda text: journal.note("error", "store.failing", error=text))
         self._listeners: list[UdpListener] = []
         self._said: dict[tuple[str, str], float] = {}
         self._in_work = 0
@@ -169,8 +177,9 @@ class Server:
         else:
             self._in_work += 1
             self._idle.clear()
-            nonce = os.urandom(NONCE_OCTETS)
-            login = _Login(listener, datagram, packet, client, secret, key, request, nonce, arrived, Known())
+            login = _Login(
+                listener, datagram, packet, client, secret, key, request, next(self._nonces), arrived, Known()
+            )
             self._guarded(login, self._load)
 
     # --- deciding ---------------------------------------------------------------------------------------------------
@@ -222,14 +231,10 @@ class Server:
         effects = () if isinstance(outcome, Silence) else outcome.effects
         self._store.commit(effects, event, lambda result: self._committed(login, outcome, event, result))
 
-    def _deliver(self, results: list[tuple[Done, Committed]]) -> None:
-        """Called in the writer's thread, once for each group."""
-        self._loop.call_soon_threadsafe(self._settle, results)
-
-    def _settle(self, results: list[tuple[Done, Committed]]) -> None:
+    @staticmethod
+    def _settle(results: list[tuple[Done, Committed]]) -> None:
         for done, committed in results:
             done(committed)
-        self._store.flush()
 
     def _committed(self, login: _Login, outcome: Decision, event: Event, result: Committed) -> None:
         self._guarded(login, lambda login: self._conclude(login, outcome, event, result))

@@ -55,7 +55,7 @@ def code_maker(secret: bytes, algorithm: str, digits: int) -> CodeMaker:
 
 
 def find(token: Token, answer: CodeAnswer, now: float, rules: Rules) -> Finding:
-    """Say where in the token's life this answer stands; the whole look-ahead window is always walked."""
+    """Say where in the token's life this answer stands."""
     if not answer.may_have(token.digits):
         return NotFound()
     code = code_maker(token.secret, token.algorithm, token.digits)
@@ -74,9 +74,12 @@ def find(token: Token, answer: CodeAnswer, now: float, rules: Rules) -> Finding:
 
 
 def nearest(code: CodeMaker, answer: CodeAnswer, moving_factors: Iterable[int]) -> int | None:
-    """Return the first moving factor whose code equals the answer; looks at all of them, so time tells nothing."""
-    found = None
+    """Return the first moving factor whose code equals the answer.
+
+    It stops there: only somebody who holds the token can tell how far it had run ahead, and a wrong answer always
+    walks the whole window. When a refusal leaves is fixed elsewhere (``reject_delay``).
+    """
     for moving_factor in moving_factors:
-        if answer.equals(code(moving_factor)) and found is None:
-            found = moving_factor
-    return found
+        if answer.equals(code(moving_factor)):
+            return moving_factor
+    return None

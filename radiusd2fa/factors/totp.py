@@ -26,7 +26,7 @@ def step_at(now: float, step: int) -> int:
 
 
 def find(token: Token, answer: CodeAnswer, now: float, rules: Rules) -> Finding:
-    """Say where in the token's life this answer stands; the whole window is always walked."""
+    """Say where in the token's life this answer stands."""
     if not answer.may_have(token.digits):
         return NotFound()
     code = code_maker(token.secret, token.algorithm, token.digits)

@@ -1,17 +1,15 @@
 """The hot side of the store: ``load`` what is known, ``commit`` what a decision changes.
 
-One writer thread takes all waiting logins, applies each as conditional statements inside one transaction and pays one
-flush to the disk for all of them (group commit). A login whose guard does not hold leaves no trace; a store that does
-not answer in time is an error for the caller, never a yes. RFC 4226 7.2 and RFC 6238 5.2 are kept here: nothing is
-accepted twice because the database decides who was first.
+All logins that were decided together are applied as conditional statements inside one transaction and pay for one
+flush to the disk (group commit). A login whose guard does not hold leaves no trace; a store that does not answer in
+time is an error for the caller, never a yes. RFC 4226 7.2 and RFC 6238 5.2 are kept here: nothing is accepted twice,
+because the database decides who was first. Why there is no writer thread: docs/decisions/0002.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,10 +34,11 @@ from radiusd2fa.vault import Vault, VaultError
 
 BUSY_TIMEOUT: Final = 2.0
 """Seconds that a login waits for a locked database (promise P8)."""
+_IMPATIENT: Final = 0.05
+"""The same once it was waited for in vain, until the database answers again."""
 _READ_TIMEOUT: Final = 0.2
 _LARGEST_GROUP: Final = 256
 _SWEEP_EVERY: Final = 10.0
-_PROBE_EVERY: Final = 1.0
 _MOST_CHALLENGES: Final = 100_000
 
 Committed = bool | StoreUnavailableError
@@ -52,12 +51,11 @@ Done = Callable[[Committed], None]
 class _Commit:
     effects: Sequence[Effect]
     event: Event
-    waiting_since: float
     done: Done
 
 
 class Store:
-    """One open database. ``load`` and ``commit`` are called from one thread, the results arrive by ``deliver``."""
+    """One open database. Everything is called from one thread."""
 
     def __init__(
         self,
@@ -66,7 +64,7 @@ class Store:
         deliver: Callable[[list[tuple[Done, Committed]]], None],
         alarm: Callable[[str], None],
     ) -> None:
-        """``deliver`` gets each group's results in the writer's thread and must hand them on without waiting."""
+        """``deliver`` gets each group's results during ``flush``; it may commit more."""
         self._path = path
         self._vault = vault
         self._deliver = deliver
@@ -75,11 +73,7 @@ class Store:
         check_revision(self._reader, path)
         check_vault(self._reader, vault, path)
         self._waiting: deque[_Commit] = deque()
-        self._wake = threading.Event()
-        self._closing = False
         self._writer = _Writer(path)
-        self._thread = threading.Thread(target=self._write, name="store-writer", daemon=True)
-        self._thread.start()
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -102,8 +96,8 @@ class Store:
         )
 
     def answers(self) -> bool:
-        """Whether the database can be read and the writer lives, for Status-Server."""
-        if not self._thread.is_alive() or self._writer.failing:
+        """Whether the database can be read and, after a failure, written again; for Status-Server."""
+        if self._writer.failing and not self._writer.probe():
             return False
         try:
             self._reader.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
@@ -151,51 +145,31 @@ class Store:
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def commit(self, effects: Sequence[Effect], event: Event, done: Done) -> None:
-        """Queue one login's effects and its audit row; ``done`` is delivered when they are on the disk, or are not."""
-        self._waiting.append(_Commit(effects, event, time.monotonic(), done))
+        """Queue one login's effects and its audit row until the next ``flush``."""
+        self._waiting.append(_Commit(effects, event, done))
 
     def flush(self) -> None:
-        """Let the writer take what ``commit`` has queued."""
-        if self._waiting:
-            self._wake.set()
+        """Write what is queued; on return it is on the disk, or its ``done`` has heard that it is not."""
+        while self._waiting:
+            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_GROUP))]
+            self._deliver(self._write_group(group))
 
-    def close(self, timeout: float = 5.0) -> bool:
-        """Write what is waiting and end the writer; False when it did not end in time (seconds)."""
-        self._closing = True
-        self._wake.set()
-        self._thread.join(timeout)
-        ended = not self._thread.is_alive()
-        if ended:
-            self._reader.close()
-        return ended
-
-    def _write(self) -> None:
-        while True:
-            self._wake.wait(_PROBE_EVERY if self._writer.failing else None)
-            self._wake.clear()
-            if self._writer.failing and not self._waiting:
-                self._writer.probe()
-            while self._waiting:
-                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_GROUP))]
-                self._deliver(self._write_group(group))
-            if self._closing and not self._waiting:
-                self._writer.close()
-                return
+    def close(self) -> None:
+        """Write what is waiting and let go of the database."""
+        self.flush()
+        self._writer.close()
+        self._reader.close()
 
     def _write_group(self, group: list[_Commit]) -> list[tuple[Done, Committed]]:
-        too_old = time.monotonic() - BUSY_TIMEOUT
-        late = StoreUnavailableError("waited too long for the database")
-        results: list[tuple[Done, Committed]] = [(one.done, late) for one in group if one.waiting_since < too_old]
-        fresh = [one for one in group if one.waiting_since >= too_old]
         try:
-            return [*results, *zip((one.done for one in fresh), self._writer.apply(fresh), strict=True)]
-        except Exception as error:  # noqa: BLE001 - the writer must outlive its own bugs; the logins get silence
+            return list(zip((one.done for one in group), self._writer.apply(group), strict=True))
+        except Exception as error:  # noqa: BLE001 - a bug or a broken disk: nothing is known, so nothing is answered
             self._alarm(f"{self._path}: {error!r}")
-            return [*results, *((one.done, StoreUnavailableError(str(error))) for one in fresh)]
+            return [(one.done, StoreUnavailableError(str(error))) for one in group]
 
 
 class _Writer:
-    """The one connection that writes. After any error but a busy database it is thrown away and opened anew."""
+    """The one connection that writes. After an error it is thrown away and opened anew (promise P7)."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -206,16 +180,14 @@ class _Writer:
 
     def apply(self, group: Sequence[_Commit]) -> list[Committed]:
         """Write all logins of a group in one durable transaction; say for each whether its guards held."""
-        if not group:
-            return []
         with self._watched():
             return self._transaction(group)
 
-    def probe(self) -> None:
-        """Write one row after a failure, so that Status-Server tells the truth while no login comes."""
+    def probe(self) -> bool:
+        """After a failure, write one row to see whether logins can be written again."""
         with contextlib.suppress(sqlite3.Error), self._watched():
-            connection = self._opened()
-            connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('last_probe', datetime())")
+            self._opened().execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('last_probe', datetime())")
+        return not self.failing
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
@@ -225,7 +197,9 @@ class _Writer:
             self.failing = True
             self.close()
             raise
-        self.failing = False
+        if self.failing:
+            self.failing = False
+            self.close()  # the next one is opened with the usual patience
 
     def close(self) -> None:
         """Let go of the database file."""
@@ -236,7 +210,7 @@ class _Writer:
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
             try:
-                self._connection = connect(self._path, busy_timeout=BUSY_TIMEOUT)
+                self._connection = connect(self._path, busy_timeout=_IMPATIENT if self.failing else BUSY_TIMEOUT)
             except StoreError as error:
                 raise sqlite3.OperationalError(str(error)) from error
         return self._connection
