@@ -62,8 +62,8 @@ class Conversation:
 
     @property
     def round_trips(self) -> int:
-        """How many requests were answered or given up."""
-        return len(self.prompts) + 1
+        """How many requests were answered."""
+        return len(self.prompts) + (self.answer.kind != "silence")
 
 
 def login(

@@ -70,6 +70,7 @@ class Store:
         self._deliver = deliver
         self._alarm = alarm
         self._reader = connect(path, busy_timeout=_READ_TIMEOUT)
+        self._cursor = self._reader.cursor()
         check_revision(self._reader, path)
         check_vault(self._reader, vault, path)
         self._waiting: deque[_Commit] = deque()
@@ -78,15 +79,19 @@ class Store:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def load(self, name: str, state: str | None, nas: str, caller: str, now: float) -> Known:
-        """Return what is known about a login; StoreUnavailableError when the database does not answer."""
+        """Return what is known about a login; StoreUnavailableError when the database does not answer.
+
+        All that is loaded before the next ``flush`` is seen as of one moment; the guards of ``commit`` know better.
+        """
         try:
-            rows = self._reader.execute(sql.LOAD_USER, (name,)).fetchall()
+            cursor = self._reading()
+            rows = cursor.execute(sql.LOAD_USER, (name,)).fetchall()
             challenge = None
             if state is not None:
-                challenge = self._reader.execute(sql.LOAD_CHALLENGE, (state,)).fetchone()
+                challenge = cursor.execute(sql.LOAD_CHALLENGE, (state,)).fetchone()
             blocked = None
             if caller != NO_CALLER:
-                blocked = self._reader.execute(sql.LOAD_BLOCK, (nas, caller)).fetchone()
+                blocked = cursor.execute(sql.LOAD_BLOCK, (nas, caller)).fetchone()
         except sqlite3.Error as error:
             raise StoreUnavailableError(str(error)) from error
         return Known(
@@ -105,8 +110,17 @@ class Store:
             return False
         return True
 
+    def _reading(self) -> sqlite3.Cursor:
+        """One read transaction for a batch of logins: taking the lock for each costs as much as reading."""
+        if not self._reader.in_transaction:
+            self._cursor.execute("BEGIN")
+        return self._cursor
+
     def _user(self, rows: list[sql.Row]) -> User:
         first = rows[0]
+        tokens = [token for row in rows if row[8] is not None and (token := self._token(row)) is not None]
+        if len(tokens) > 1:
+            tokens.sort(key=lambda token: (-(token.last_used or 0.0), token.id))  # the one used last is tried first
         return User(
             id=first[0],
             name=first[1],
@@ -116,7 +130,7 @@ class Store:
             groups=tuple(first[5].split(",")) if first[5] else (),
             source=first[6],
             password_hash=first[7],
-            tokens=tuple(token for row in rows if row[8] is not None and (token := self._token(row)) is not None),
+            tokens=tuple(tokens),
         )
 
     def _token(self, row: sql.Row) -> Token | None:
@@ -150,6 +164,7 @@ class Store:
 
     def flush(self) -> None:
         """Write what is queued; on return it is on the disk, or its ``done`` has heard that it is not."""
+        self._reader.rollback()
         while self._waiting:
             group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_GROUP))]
             self._deliver(self._write_group(group))

@@ -97,11 +97,10 @@ LOAD_USER: Final = _compiled(
     .select_from(
         users.outerjoin(tokens, and_(tokens.c.user_id == users.c.id, tokens.c.state == literal_column("'active'")))
     )
-    .where(users.c.name == _p("name"))
-    .order_by(tokens.c.last_used.desc(), tokens.c.id),
+    .where(users.c.name == _p("name")),
     "name",
 )
-"""A user with the tokens that can log in, the one used last first."""
+"""A user with the tokens that can log in, a row each."""
 
 LOAD_CHALLENGE: Final = _compiled(select(*challenges.c).where(challenges.c.handle == _p("handle")), "handle")
 
