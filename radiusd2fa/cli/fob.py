@@ -44,7 +44,7 @@ def fob(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]", help="The fob's file.", show_default=f"{DEFAULT_NAME} beside the configuration file"
+            metavar="FILE", help="The fob's file.", show_default=f"{DEFAULT_NAME} beside the configuration file"
         ),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Print one code and leave.")] = False,

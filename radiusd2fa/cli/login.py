@@ -30,8 +30,8 @@ MAX_USER_OCTETS: Final = 253
 MAX_QUESTIONS: Final = 20
 """A server that asks for ever is left after so many questions."""
 
-Ask = Callable[[str, bool], bytes]
-"""Put a prompt to the person, hidden or not; the answer in octets, as it was typed."""
+Ask = Callable[[str, bool], bytes | None]
+"""Put a prompt to the person, hidden or not; the answer in octets, as it was typed, or None when there is none left."""
 
 
 class UsageError(Exception):
@@ -63,7 +63,7 @@ class Conversation:
     @property
     def round_trips(self) -> int:
         """How many requests were answered."""
-        return len(self.prompts) + (self.answer.kind != "silence")
+        return len(self.prompts) + (self.answer.kind in {"accept", "reject"})
 
 
 def login(
@@ -101,7 +101,7 @@ def login(
     try:
         _check_user(user)
         lines = typer.get_binary_stream("stdin")
-        secret = _line(lines, "the shared secret") if secret_stdin else None
+        secret = _shared_secret(lines) if secret_stdin else None
         target = _find_target(ctx.obj, client, server, secret)
         ask = _ask_lines(lines) if password_stdin else _ask_terminal
         with Nas(
@@ -207,14 +207,18 @@ def _own_address(host: str, port: int) -> str:
 
 
 def _ask_lines(lines: BinaryIO) -> Ask:
-    return lambda prompt, _hidden: _line(lines, f"an answer to {_plain(prompt).strip()!r}")
+    return lambda _prompt, _hidden: _line(lines)
 
 
-def _line(lines: BinaryIO, wanted: str) -> bytes:
+def _shared_secret(lines: BinaryIO) -> bytes:
+    if secret := _line(lines):
+        return secret
+    raise UsageError("the first line of standard input must be the shared secret")
+
+
+def _line(lines: BinaryIO) -> bytes | None:
     line = lines.readline()
-    if not line:
-        raise UsageError(f"standard input has ended, and {wanted} is still to come: give it on a line of its own")
-    return line.removesuffix(b"\n").removesuffix(b"\r")
+    return line.removesuffix(b"\n").removesuffix(b"\r") if line else None
 
 
 def _ask_terminal(prompt: str, hidden: bool) -> bytes:
@@ -258,6 +262,8 @@ def _converse(nas: Nas, user: str, ask: Ask) -> Conversation:
     prompts: list[str] = []
     seconds = 0.0
     typed, state = ask("Password: ", True), None
+    if typed is None:
+        raise UsageError("standard input has no line for the password; an empty password is an empty line")
     while True:
         began = time.perf_counter()
         try:
@@ -265,10 +271,11 @@ def _converse(nas: Nas, user: str, ask: Ask) -> Conversation:
         except ValueError as fault:
             raise UsageError(str(fault)) from None
         seconds += time.perf_counter() - began
-        if answer.kind != "challenge" or len(prompts) == MAX_QUESTIONS:
+        if answer.kind == "challenge":
+            prompts.append(answer.prompt)
+            typed, state = ask(answer.prompt, answer.hidden) if len(prompts) <= MAX_QUESTIONS else None, answer.state
+        if answer.kind != "challenge" or typed is None:
             return Conversation(answer, tuple(prompts), seconds)
-        prompts.append(answer.prompt)
-        typed, state = ask(answer.prompt, answer.hidden), answer.state
 
 
 def _advice(answer: Answer, target: Target, nas: Nas) -> tuple[str, ...]:
@@ -276,7 +283,7 @@ def _advice(answer: Answer, target: Target, nas: Nas) -> tuple[str, ...]:
     if answer.kind == "accept":
         return ()
     if answer.kind == "challenge":
-        return (f"The server was still asking after {MAX_QUESTIONS} answers.",)
+        return (f"The server asked {_plain(answer.prompt).strip()!r}, and there was no answer left to give.",)
     if answer.kind == "reject":
         return ("The reason is in the daemon's log; a RADIUS server does not tell it to those it refuses.",)
     if answer.refused:

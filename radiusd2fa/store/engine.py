@@ -8,10 +8,9 @@ because the database decides who was first. Why there is no writer thread: docs/
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,7 +35,6 @@ BUSY_TIMEOUT: Final = 2.0
 """Seconds that a login waits for a locked database (promise P8)."""
 _IMPATIENT: Final = 0.05
 """The same once it was waited for in vain, until the database answers again."""
-_READ_TIMEOUT: Final = 0.2
 _LARGEST_GROUP: Final = 256
 _SWEEP_EVERY: Final = 10.0
 _MOST_CHALLENGES: Final = 100_000
@@ -65,16 +63,15 @@ class Store:
         alarm: Callable[[str], None],
     ) -> None:
         """``deliver`` gets each group's results during ``flush``; it may commit more."""
-        self._path = path
         self._vault = vault
         self._deliver = deliver
         self._alarm = alarm
-        self._reader = connect(path, busy_timeout=_READ_TIMEOUT)
-        self._cursor = self._reader.cursor()
-        check_revision(self._reader, path)
-        check_vault(self._reader, vault, path)
+        self._database = _Database(path)
+        check_revision(self._database.connection(), path)
+        check_vault(self._database.connection(), vault, path)
         self._waiting: deque[_Commit] = deque()
-        self._writer = _Writer(path)
+        self._open_challenges: int = self._database.connection().execute(sql.COUNT_CHALLENGES).fetchone()[0]
+        self._next_sweep = 0.0
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -84,7 +81,7 @@ class Store:
         All that is loaded before the next ``flush`` is seen as of one moment; the guards of ``commit`` know better.
         """
         try:
-            cursor = self._reading()
+            cursor = self._database.reading()
             rows = cursor.execute(sql.LOAD_USER, (name,)).fetchall()
             challenge = None
             if state is not None:
@@ -92,8 +89,8 @@ class Store:
             blocked = None
             if caller != NO_CALLER:
                 blocked = cursor.execute(sql.LOAD_BLOCK, (nas, caller)).fetchone()
-        except sqlite3.Error as error:
-            raise StoreUnavailableError(str(error)) from error
+        except (sqlite3.Error, StoreError) as error:
+            raise self._database.failed(error) from error
         return Known(
             user=self._user(rows) if rows else None,
             challenge=_challenge(challenge) if challenge is not None else None,
@@ -101,20 +98,18 @@ class Store:
         )
 
     def answers(self) -> bool:
-        """Whether the database can be read and, after a failure, written again; for Status-Server."""
-        if self._writer.failing and not self._writer.probe():
-            return False
+        """Whether logins can be read and, after a failure, written again; for Status-Server."""
         try:
-            self._reader.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
-        except sqlite3.Error:
+            connection = self._database.connection()
+            if self._database.failing:
+                connection.execute(sql.PROBE)
+                self._database.works()
+            else:
+                connection.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
+        except (sqlite3.Error, StoreError) as error:
+            self._database.failed(error)
             return False
         return True
-
-    def _reading(self) -> sqlite3.Cursor:
-        """One read transaction for a batch of logins: taking the lock for each costs as much as reading."""
-        if not self._reader.in_transaction:
-            self._cursor.execute("BEGIN")
-        return self._cursor
 
     def _user(self, rows: list[sql.Row]) -> User:
         first = rows[0]
@@ -164,7 +159,7 @@ class Store:
 
     def flush(self) -> None:
         """Write what is queued; on return it is on the disk, or its ``done`` has heard that it is not."""
-        self._reader.rollback()
+        self._database.end_reading()
         while self._waiting:
             group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_GROUP))]
             self._deliver(self._write_group(group))
@@ -172,109 +167,126 @@ class Store:
     def close(self) -> None:
         """Write what is waiting and let go of the database."""
         self.flush()
-        self._writer.close()
-        self._reader.close()
+        self._database.close()
 
     def _write_group(self, group: list[_Commit]) -> list[tuple[Done, Committed]]:
         try:
-            return list(zip((one.done for one in group), self._writer.apply(group), strict=True))
+            held = self._transaction(group)
         except Exception as error:  # noqa: BLE001 - a bug or a broken disk: nothing is known, so nothing is answered
-            self._alarm(f"{self._path}: {error!r}")
-            return [(one.done, StoreUnavailableError(str(error))) for one in group]
+            unknown = self._database.failed(error)
+            self._alarm(f"{self._database.path}: {error!r}")
+            return [(one.done, unknown) for one in group]
+        self._database.works()
+        return list(zip((one.done for one in group), held, strict=True))
+
+    def _transaction(self, group: Sequence[_Commit]) -> list[Committed]:
+        """Write all logins of a group in one durable transaction; say for each whether its guards held."""
+        cursor = self._database.writing()
+        opened = self._open_challenges
+        held: list[Committed] = []
+        for one in group:
+            held.append(_apply(cursor, one) if opened < _MOST_CHALLENGES or _closes(one) else _FULL)
+            if held[-1] is True:
+                opened += sum(isinstance(e, OpenChallenge) - isinstance(e, CloseChallenge) for e in one.effects)
+        opened -= self._sweep(cursor, group[0].event.time)
+        cursor.execute("COMMIT")
+        self._open_challenges = opened
+        return held
+
+    def _sweep(self, cursor: sqlite3.Cursor, now: float) -> int:
+        """Forget challenges and callers whose time is over, now and then; return how many challenges went."""
+        if now < self._next_sweep <= now + _SWEEP_EVERY:
+            return 0
+        self._next_sweep = now + _SWEEP_EVERY
+        cursor.execute(sql.SWEEP_CALLERS, (now, now))
+        return cursor.execute(sql.SWEEP_CHALLENGES, (now,)).rowcount
 
 
-class _Writer:
-    """The one connection that writes. After an error it is thrown away and opened anew (promise P7)."""
+_FULL: Final = StoreUnavailableError("too many challenges are open")
+
+
+def _closes(one: _Commit) -> bool:
+    return not any(isinstance(effect, OpenChallenge) for effect in one.effects) or any(
+        isinstance(effect, CloseChallenge) for effect in one.effects
+    )
+
+
+def _apply(cursor: sqlite3.Cursor, one: _Commit) -> bool:
+    """Run one login's statements, all or none: a single guard comes first, several need a savepoint to go back to."""
+    steps = [sql.step_for(effect) for effect in one.effects]
+    several = sum(step.guarded for step in steps) > 1
+    if several:
+        cursor.execute("SAVEPOINT login")
+    for step in steps:
+        cursor.execute(step.sql, step.parameters)
+        if step.guarded and cursor.rowcount != 1:
+            if several:
+                cursor.execute("ROLLBACK TO login")
+                cursor.execute("RELEASE login")
+            return False
+    audit = sql.step_for_event(one.event)
+    cursor.execute(audit.sql, audit.parameters)
+    if several:
+        cursor.execute("RELEASE login")
+    return True
+
+
+class _Database:
+    """The one connection, for reading and writing: its page cache stays warm only if nobody else writes.
+
+    After any error it is thrown away and opened anew (promise P7), with little patience until it works again.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connection: sqlite3.Connection | None = connect(path, busy_timeout=BUSY_TIMEOUT)
-        self._open_challenges = self._connection.execute(sql.COUNT_CHALLENGES).fetchone()[0]
-        self._next_sweep = 0.0
+        self.path = path
         self.failing = False
+        self._connection: sqlite3.Connection | None = None
+        self._cursor = self.connection().cursor()
 
-    def apply(self, group: Sequence[_Commit]) -> list[Committed]:
-        """Write all logins of a group in one durable transaction; say for each whether its guards held."""
-        with self._watched():
-            return self._transaction(group)
+    def connection(self) -> sqlite3.Connection:
+        """Return the open connection, opened now if need be."""
+        if self._connection is None:
+            self._connection = connect(self.path, busy_timeout=_IMPATIENT if self.failing else BUSY_TIMEOUT)
+            self._cursor = self._connection.cursor()
+        return self._connection
 
-    def probe(self) -> bool:
-        """After a failure, write one row to see whether logins can be written again."""
-        with contextlib.suppress(sqlite3.Error), self._watched():
-            self._opened().execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('last_probe', datetime())")
-        return not self.failing
+    def reading(self) -> sqlite3.Cursor:
+        """Begin to read, or go on: one lock for a batch of logins costs less than one for each."""
+        if not self.connection().in_transaction:
+            self._cursor.execute("BEGIN")
+        return self._cursor
 
-    @contextlib.contextmanager
-    def _watched(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self.failing = True
-            self.close()
-            raise
-        if self.failing:
-            self.failing = False
-            self.close()  # the next one is opened with the usual patience
+    def end_reading(self) -> None:
+        """Give the lock back."""
+        if self._connection is not None and self._connection.in_transaction:
+            try:
+                self._cursor.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                self.failed(error)
+
+    def writing(self) -> sqlite3.Cursor:
+        """Begin to write; other processes wait until COMMIT."""
+        self.connection()
+        self._cursor.execute("BEGIN IMMEDIATE")
+        return self._cursor
 
     def close(self) -> None:
-        """Let go of the database file."""
+        """Let go of the file; what was not committed is undone."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            try:
-                self._connection = connect(self._path, busy_timeout=_IMPATIENT if self.failing else BUSY_TIMEOUT)
-            except StoreError as error:
-                raise sqlite3.OperationalError(str(error)) from error
-        return self._connection
+    def failed(self, error: Exception) -> StoreUnavailableError:
+        """Close after an error, and say it as the caller's callers know it."""
+        self.failing = True
+        self.close()
+        return StoreUnavailableError(str(error))
 
-    def _transaction(self, group: Sequence[_Commit]) -> list[Committed]:
-        connection = self._opened()
-        cursor = connection.cursor()
-        cursor.execute("BEGIN IMMEDIATE")
-        try:
-            held: list[Committed] = [self._apply_one(cursor, one) for one in group]
-            self._sweep(cursor, group[0].event.time)
-            cursor.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                connection.rollback()
-            raise
-        return held
-
-    def _apply_one(self, cursor: sqlite3.Cursor, one: _Commit) -> Committed:
-        opened = sum(isinstance(effect, OpenChallenge) - isinstance(effect, CloseChallenge) for effect in one.effects)
-        if opened > 0 and self._open_challenges >= _MOST_CHALLENGES:
-            return StoreUnavailableError("too many challenges are open")
-        steps = [sql.step_for(effect) for effect in one.effects]
-        # all or nothing: a single guard comes first and undoes itself by not holding, several need a savepoint
-        several = sum(step.guarded for step in steps) > 1
-        if several:
-            cursor.execute("SAVEPOINT login")
-        for step in steps:
-            cursor.execute(step.sql, step.parameters)
-            if step.guarded and cursor.rowcount != 1:
-                if several:
-                    cursor.execute("ROLLBACK TO login")
-                    cursor.execute("RELEASE login")
-                return False
-        audit = sql.step_for_event(one.event)
-        cursor.execute(audit.sql, audit.parameters)
-        if several:
-            cursor.execute("RELEASE login")
-        self._open_challenges += opened
-        return True
-
-    def _sweep(self, cursor: sqlite3.Cursor, now: float) -> None:
-        """Forget challenges and callers whose time is over, now and then."""
-        if now < self._next_sweep <= now + _SWEEP_EVERY:
-            return
-        self._next_sweep = now + _SWEEP_EVERY
-        cursor.execute(sql.SWEEP_CHALLENGES, (now,))
-        self._open_challenges -= cursor.rowcount
-        cursor.execute(sql.SWEEP_CALLERS, (now, now))
+    def works(self) -> None:
+        """A write went through: from now on there is patience again."""
+        if self.failing:
+            self.failing = False
+            self.close()
 
 
 def _challenge(row: sql.Row) -> PendingChallenge:

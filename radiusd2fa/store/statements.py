@@ -199,6 +199,8 @@ SWEEP_CHALLENGES: Final = _compiled(delete(challenges).where(challenges.c.expire
 SWEEP_CALLERS: Final = _compiled(
     delete(callers).where(and_(callers.c.window_ends <= _p("now"), callers.c.blocked_until <= _p("now2"))), "now now2"
 )
+PROBE: Final = "INSERT OR REPLACE INTO meta (key, value) VALUES ('last_probe', datetime())"
+"""A write that means nothing but that writing works."""
 COUNT_CHALLENGES: Final = _compiled(select(func.count()).select_from(challenges), "")
 
 

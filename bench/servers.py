@@ -1,0 +1,275 @@
+"""The servers that a run loads: radiusd2fa, a bare echo and FreeRADIUS, each started for this run and ended by its id.
+
+Nothing here measures or judges; nothing is left running, and no server of the machine is touched.
+All of them listen on loopback (RFC 2865 3; the echo is RFC 862 on a port of the kernel's choice).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+import pyotp
+
+HERE: Final = Path(__file__).parent
+BUILD: Final = HERE / "build"
+DAEMON: Final = HERE.parent / ".venv/bin/radiusd2fa"
+FREERADIUS: Final = Path("/usr/sbin/freeradius")
+SECRET: Final = "a shared secret of the bench"
+READY_WITHIN: Final = 30.0
+
+_STARTED: Final = re.compile(rb"server\.listening.*127\.0\.0\.1:([0-9]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process has used so far: CPU in seconds, memory now and at its highest in MB."""
+
+    cpu: float
+    rss: float
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server under load."""
+
+    name: str
+    pid: int
+    port: int
+
+    def usage(self) -> Usage:
+        """Read /proc: all threads together."""
+        after_name = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks = int(after_name[11]) + int(after_name[12])  # utime, stime: fields 14 and 15 of proc(5)
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
+        return Usage(
+            ticks / os.sysconf("SC_CLK_TCK"),
+            int(status["VmRSS"].split()[0]) / 1024,
+            int(status["VmHWM"].split()[0]) / 1024,
+        )
+
+
+class NotReadyError(Exception):
+    """A server ended, or said nothing, before it was ready."""
+
+
+def build() -> None:
+    """Compile the generator and the echo."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise NotReadyError("no C compiler (cc): install gcc or clang to run the bench")
+    BUILD.mkdir(exist_ok=True)
+    for name in ("load", "echo"):
+        subprocess.run([compiler, "-O2", "-o", BUILD / name, HERE / f"{name}.c"], check=True)
+
+
+def seed_of(index: int) -> bytes:
+    """Return the HOTP seed of one user, as the generator derives it."""
+    return hashlib.sha1(b"bench" + index.to_bytes(8, "big")).digest()  # noqa: S324  # a name for a seed, not a signature
+
+
+def name_of(index: int) -> str:
+    """Return the name of one user, as the generator writes it."""
+    return f"user{index:07}"
+
+
+@contextmanager
+def echo() -> Iterator[Server]:
+    """Run the echo."""
+    with _process([BUILD / "echo"], subprocess.PIPE, None) as process:
+        assert process.stdout is not None
+        yield Server("UDP echo", process.pid, int(process.stdout.readline()))
+
+
+@contextmanager
+def daemon(configuration: Path, sink: Sink) -> Iterator[Server]:
+    """Run radiusd2fa on a configuration whose log is JSON; standard error is read to its end by ``sink``."""
+    command: list[str | Path] = [DAEMON, "--config", configuration, "serve"]
+    with _process(command, None, subprocess.PIPE) as process:
+        assert process.stderr is not None
+        with _deadline(process):
+            port = sink.port_from(process.stderr)
+        yield Server("radiusd2fa", process.pid, port)
+
+
+@contextmanager
+def freeradius(directory: Path, users: int) -> Iterator[Server]:
+    """Run a private FreeRADIUS with ``users`` static passwords: the generator's first codes."""
+    directory.mkdir()
+    port = _free_port()
+    (directory / "radiusd.conf").write_text(_radiusd_conf(directory, port))
+    (directory / "dictionary").write_text("")
+    (directory / "users").write_text(
+        "".join(f'{name_of(index)} Cleartext-Password := "{_first_code(index)}"\n' for index in range(users))
+    )
+    command: list[str | Path] = [FREERADIUS, "-f", "-l", "stdout", "-d", directory]
+    with _process(command, subprocess.PIPE, None) as process:
+        assert process.stdout is not None
+        with _deadline(process):
+            if not any(b"Ready to process requests" in line for line in process.stdout):
+                raise NotReadyError("FreeRADIUS ended before it was ready")
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        yield Server("FreeRADIUS", process.pid, port)
+
+
+def freeradius_version() -> str | None:
+    """Return the version of the FreeRADIUS installed here, or None."""
+    if not FREERADIUS.exists():
+        return None
+    text = subprocess.run([FREERADIUS, "-v"], capture_output=True, text=True, check=True).stdout
+    return text.split("Version ", 1)[1].split(",", 1)[0]
+
+
+def install_freeradius() -> bool:
+    """Install Debian's FreeRADIUS where that cannot start a service: as root, and with no systemd running."""
+    if os.geteuid() != 0 or shutil.which("apt-get") is None or Path("/run/systemd/system").exists():
+        return False
+    quiet = {
+        **os.environ,
+        "DEBIAN_FRONTEND": "noninteractive",
+        "RUNLEVEL": "1",
+    }  # invoke-rc.d starts nothing in runlevel 1
+    command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "freeradius"]
+    return subprocess.run(command, env=quiet, stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+class Sink:
+    """The other end of the log and of syslog: it reads everything as it comes, and counts it."""
+
+    def __init__(self, socket_path: Path) -> None:
+        self.syslog_lines = 0
+        self.log_octets = 0
+        self._syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._syslog.bind(str(socket_path))
+        self._reader = threading.Thread(target=self._drain_syslog, daemon=True)
+        self._reader.start()
+
+    def port_from(self, log: IO[bytes]) -> int:
+        """Wait for the event ``server.listening``, return the port in it, and read on in the background."""
+        seen: list[str] = []
+        for line in log:
+            seen.append(line.decode(errors="replace").rstrip())
+            if bound := _STARTED.search(line):
+                threading.Thread(target=self._drain_log, args=(log.fileno(),), daemon=True).start()
+                return int(bound[1])
+        raise NotReadyError("radiusd2fa ended before it was ready:\n" + "\n".join(seen[-20:]))
+
+    def close(self) -> None:
+        """Read what is still queued, then stop listening."""
+        self._syslog.shutdown(socket.SHUT_RDWR)
+        self._reader.join()
+        self._syslog.close()
+
+    def _drain_log(self, descriptor: int) -> None:
+        while octets := os.read(descriptor, 1 << 16):
+            self.log_octets += len(octets)
+
+    def _drain_syslog(self) -> None:
+        room = bytearray(8192)
+        while self._syslog.recv_into(room):
+            self.syslog_lines += 1
+
+
+@contextmanager
+def _process(command: Sequence[str | Path], out: int | None, err: int | None) -> Iterator[subprocess.Popen[bytes]]:
+    """Start one process; end it by its id, gently and then not."""
+    process = subprocess.Popen(command, stdout=out, stderr=err)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def _deadline(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End a process that does not become ready; whoever reads its output then sees the end of it."""
+    timer = threading.Timer(READY_WITHIN, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _free_port() -> int:
+    """Return a UDP port that is free now: FreeRADIUS cannot be told to choose its own."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _first_code(index: int) -> str:
+    return pyotp.HOTP(base64.b32encode(seed_of(index)).decode()).at(0)
+
+
+def _radiusd_conf(directory: Path, port: int) -> str:
+    """Return the least that answers PAP from a users file, with Debian's thread pool and signed requests demanded."""
+    return f"""
+prefix = /usr
+libdir = /usr/lib/freeradius
+logdir = {directory}
+raddbdir = {directory}
+run_dir = {directory}
+pidfile = {directory}/pid
+hostname_lookups = no
+max_requests = 65536
+max_request_time = 30
+cleanup_delay = 5
+security {{
+  reject_delay = 0
+}}
+log {{
+  destination = stdout
+}}
+thread pool {{
+  start_servers = 5
+  max_servers = 32
+  min_spare_servers = 3
+  max_spare_servers = 10
+  max_requests_per_server = 0
+}}
+client bench {{
+  ipaddr = 127.0.0.1
+  secret = "{SECRET}"
+  require_message_authenticator = yes
+}}
+modules {{
+  files {{
+    filename = {directory}/users
+  }}
+  pap {{
+  }}
+}}
+server bench {{
+  listen {{
+    type = auth
+    ipaddr = 127.0.0.1
+    port = {port}
+  }}
+  authorize {{
+    files
+    pap
+  }}
+  authenticate {{
+    pap
+  }}
+}}
+"""

@@ -1,0 +1,1 @@
+"""Tests of the software stand-ins, and of the two commands that put them into a terminal."""
