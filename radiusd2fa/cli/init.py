@@ -20,8 +20,9 @@ _CONFIGURATION: Final = """\
 # share/radiusd2fa/config/radiusd2fa.yaml. After a change: radiusd2fa -c THIS-FILE check
 
 listen: {{udp: ["{listen}"]}}
-store: sqlite:///radiusd2fa.db            # beside this file
-vault: {{key_file: vault.key}}              # keep a copy elsewhere: without it every token is lost
+store: {store}
+# vault: {{key_file: vault.key}}           # beside this file, or the systemd credential of that name;
+                                          # keep a copy elsewhere: without it every token is lost
 
 clients:                                  # the RADIUS clients (NAS) that may ask
   lab:
@@ -40,6 +41,9 @@ def init(
     directory: Annotated[
         Path, typer.Option("--dir", metavar="D", help="Where configuration, vault key and database go.")
     ] = Path("/etc/radiusd2fa"),
+    store: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The database.", show_default="radiusd2fa.db in D")
+    ] = None,
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the daemon will listen.")] = DEFAULT_LISTEN,
 ) -> None:
     """Make a site: configuration, vault key and an empty database. What is there already stays."""
@@ -50,7 +54,7 @@ def init(
     config = directory / "radiusd2fa.yaml"
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _make_missing("configuration", config, lambda: _write_configuration(config, listen))
+        _make_missing("configuration", config, lambda: _write_configuration(config, listen, _url(store)))
         settings = site_settings(config)
         _make_missing("vault key", settings.vault_key, lambda: vault.create(settings.vault_key))
         key, database = vault.load(settings.vault_key), database_path(settings.store)
@@ -74,8 +78,13 @@ def _make_missing(what: str, path: Path, make: Callable[[], object]) -> None:
     typer.echo(f"{'kept' if there else 'made'} {what:<13}  {path}")
 
 
-def _write_configuration(path: Path, listen: str) -> None:
-    text = _CONFIGURATION.format(listen=listen, secret=secrets.token_urlsafe(24))
+def _url(store: Path | None) -> str:
+    """A relative URL is relative to the configuration file, so an own choice is written out."""
+    return "sqlite:///radiusd2fa.db            # beside this file" if store is None else f"sqlite:///{store.absolute()}"
+
+
+def _write_configuration(path: Path, listen: str, store: str) -> None:
+    text = _CONFIGURATION.format(listen=listen, store=store, secret=secrets.token_urlsafe(24))
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from radiusd2fa.core.answer import ChapAnswer, CodeAnswer, TypedCode
@@ -59,7 +59,7 @@ class _Facts:
     name: str
     known: Known
     now: float
-    nonce: bytes
+    nonce: bytes = field(repr=False)
     rules: Rules
     rule: Rule
     factors: Mapping[str, Find]

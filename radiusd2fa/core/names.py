@@ -33,6 +33,8 @@ def canonical(raw: bytes, *, strip_realm: bool = False) -> str | None:
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
     if not folded or folded != folded.strip() or any(map(_is_never_in_a_name, folded)):
         return None
+    if len(folded.encode()) > MAX_OCTETS:  # folding can make a name longer
+        return None
     return folded
 
 

@@ -19,7 +19,7 @@ from radiusd2fa.vault import Vault
 def create(path: Path, vault: Vault) -> None:
     """Make a new database file (mode 0600) whose seeds will be sealed by that vault; StoreError when one is there."""
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        _make_file(path)
     except FileExistsError as error:
         raise StoreError(f"{path}: there is a database already") from error
     except OSError as error:
@@ -36,6 +36,17 @@ def create(path: Path, vault: Vault) -> None:
             )
     finally:
         engine.dispose()
+
+
+def _make_file(path: Path) -> None:
+    """An empty file for its owner only; made by root, it belongs to the owner of its folder: the service's user."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        if os.geteuid() == 0:
+            folder = path.parent.stat()
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
+    finally:
+        os.close(descriptor)
 
 
 def upgrade(connection: object) -> None:
