@@ -57,7 +57,8 @@ class Vault:
 def load(path: Path) -> Vault:
     """Read the key file: a plain file of mode 0600 or less, of the running user or root, and no symbolic link."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # O_NONBLOCK: a FIFO in the place of the file must not hold up the start
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise VaultError(f"{path}: no vault key ({error.strerror}); `radiusd2fa init` makes one") from error
     with os.fdopen(descriptor, "rb") as file:

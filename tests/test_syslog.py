@@ -21,9 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radiusd2fa.core.model import Event, Reason
-from radiusd2fa.log import SHOWN_FIELDS, Level, Note
-from radiusd2fa.settings import SyslogSettings
-from radiusd2fa.syslog import MAX_OCTETS, Patience, Sender, render
+from radiusd2fa.log import SHOWN_FIELDS, Level, Note, is_plain, line_writer
+from radiusd2fa.settings import LogSettings, SyslogSettings
+from radiusd2fa.syslog import Patience, Sender
+from radiusd2fa.syslog_message import MAX_OCTETS, render
 
 EVENT: Final = Event(
     time=1_767_225_599.000_007,
@@ -683,3 +684,32 @@ def test_closing_counts_what_was_left() -> None:
     sender.step(0.0)
     sender.close()
     assert sender.dropped == 1
+
+
+plain_texts = st.text(alphabet="abcXYZ019_.:@/+-", max_size=20)
+
+
+@given(user=plain_texts, caller=plain_texts, serial=plain_texts, latency=st.floats(0, 9), time=st.floats(0, 4e9))
+def test_the_short_way_writes_what_the_long_way_would(
+    user: str, caller: str, serial: str, latency: float, time: float
+) -> None:
+    """A decision without anything to escape has the same message and the same JSON line by either way."""
+    event = Event(time, "access.rejected", "0f", "vpn", user, caller, "hotp", serial, "rejected", "replayed", latency)
+
+    def written() -> tuple[bytes, str]:
+        lines: list[str] = []
+        line_writer(LogSettings("json", "info"), lines.append, colours=False)(event)
+        return render(event, 10, "host", "app", "1"), lines[0]
+
+    assert is_plain(event)
+    by_the_short_way = written()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("radiusd2fa.log", "radiusd2fa.syslog_message"):
+            patch.setattr(f"{module}.is_plain", lambda _: False)
+        assert written() == by_the_short_way
+
+
+@pytest.mark.parametrize("user", ['a"b', "a b", "a\\b", "a]b", "a\nb", "jörg", "a=b", "x" * 201])
+def test_a_text_that_needs_care_goes_the_long_way(user: str) -> None:
+    """Quotes, spaces, brackets, escapes, letters beyond ASCII and long texts are never taken as they are."""
+    assert not is_plain(Event(0.0, "access.rejected", "0f", "vpn", user))

@@ -8,11 +8,12 @@ is handed back.
 from __future__ import annotations
 
 import secrets
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from threading import BoundedSemaphore
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
 from radiusd2fa.core.model import PrimaryAnswer, User, Verdict
 from radiusd2fa.primary import Done
@@ -42,31 +43,29 @@ class LocalPasswords:
             done(_UNAVAILABLE)
             return
         try:
-            self._pool.submit(self._work, user, password, done)
+            work = self._pool.submit(self._verify, user, password)
         except RuntimeError:  # the pool is shutting down
             self._room.release()
             done(_UNAVAILABLE)
+            return
+        work.add_done_callback(partial(self._finished, done))
 
     def close(self) -> None:
-        """Finish the hashes that are being computed and drop those that wait."""
+        """Finish the hashes that are being computed; those that wait are UNAVAILABLE."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _work(self, user: User | None, password: bytes, done: Done) -> None:
-        answer = _UNAVAILABLE
-        try:
-            answer = self._verify(user, password)
-        finally:
-            self._room.release()
-            done(answer)
+    def _finished(self, done: Done, work: Future[PrimaryAnswer]) -> None:
+        self._room.release()
+        done(_UNAVAILABLE if work.cancelled() or work.exception() is not None else work.result())
 
     def _verify(self, user: User | None, password: bytes) -> PrimaryAnswer:
         known = user is not None and user.password_hash is not None
         stored = user.password_hash if user is not None and user.password_hash is not None else self._nobodys_hash
         try:
             right = self._hasher.verify(stored, password)
-        except VerificationError:
+        except VerifyMismatchError:
             return _REFUSED
-        except InvalidHashError:
+        except (VerificationError, InvalidHashError):  # no memory for the hash, or no hash in the row
             return _UNAVAILABLE
         if not (right and known and password):
             return _REFUSED

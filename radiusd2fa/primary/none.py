@@ -10,18 +10,20 @@ from radiusd2fa.core.model import PrimaryAnswer, User, Verdict
 from radiusd2fa.primary import Done
 from radiusd2fa.settings import PrimarySettings
 
-_PASSED = PrimaryAnswer(Verdict.PASSED)
-
 
 class NoPrimary:
     """Passes every password."""
 
+    def __init__(self) -> None:
+        self._answer = PrimaryAnswer(Verdict.PASSED)
+
     def verify(self, user: User | None, password: bytes, done: Done) -> None:
         """Answer at once."""
-        done(_PASSED)
+        done(self._answer)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing is held, and nothing passes any more."""
+        self._answer = PrimaryAnswer(Verdict.UNAVAILABLE)
 
 
 def open_backend(settings: PrimarySettings) -> NoPrimary:

@@ -100,12 +100,12 @@ class Store:
     def answers(self) -> bool:
         """Whether logins can be read and, after a failure, written again; for Status-Server."""
         try:
-            connection = self._database.connection()
             if self._database.failing:
-                connection.execute(sql.PROBE)
+                self._database.end_reading()  # within a transaction nothing would reach the disk, and nothing be proved
+                self._database.connection().execute(sql.PROBE)
                 self._database.works()
             else:
-                connection.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
+                self._database.connection().execute("SELECT 1 FROM meta LIMIT 1").fetchone()
         except (sqlite3.Error, StoreError) as error:
             self._database.failed(error)
             return False

@@ -24,7 +24,7 @@ import pytest
 from radiusd2fa.audit import Journal
 from radiusd2fa.core.model import Event, Reason
 from radiusd2fa.settings import LogSettings, SyslogSettings
-from radiusd2fa.syslog import SD_ID
+from radiusd2fa.syslog_message import SD_ID
 
 RSYSLOGD: Final = shutil.which("rsyslogd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 
