@@ -61,10 +61,11 @@ def load(path: Path) -> Vault:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise VaultError(f"{path}: no vault key ({error.strerror}); `radiusd2fa init` makes one") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise VaultError(f"{path}: the vault key must be a plain file")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise VaultError(f"{path}: the vault key must be a plain file")
         if os.geteuid() != 0 and status.st_uid not in {os.geteuid(), 0}:
             raise VaultError(f"{path}: the vault key belongs to another user; chown it to the one that runs the daemon")
         if open_to_others(path, stat.S_IMODE(status.st_mode), credentials_folder()):

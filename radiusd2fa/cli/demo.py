@@ -151,7 +151,9 @@ def _transcript(site: _Site, fob: SoftFob) -> None:
         _say("\nThe same code once more, in a new login:\n")
         state = _password_step(nas)
         replay = nas.ask(_USER, code, state)
-        _line(f"> Access-Request    {_USER}, code {code}, State", f'< "{replay.prompt}"', replay.kind, "challenge")
+        _line(
+            f"> Access-Request    {_USER}, code {code} again", f'< refused: "{replay.prompt}"', replay.kind, "challenge"
+        )
         code = _press(file)
         _line(
             f"> Access-Request    {_USER}, next code {code}, State",

@@ -17,8 +17,8 @@ from radiusd2fa.store.schema import REVISION
 
 _FULL: Final = 2
 _CHECKPOINT_PAGES: Final = 4000
-"""Pages in the WAL before they are copied home (SQLite's own choice is 1000): with many tokens each login touches a page
-of its own, and copying rarely copies less."""
+"""Pages in the WAL before they are copied home (SQLite's own choice is 1000): with many tokens each login touches a
+page of its own, and copying rarely copies less."""
 
 
 class StoreError(Exception):

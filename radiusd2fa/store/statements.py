@@ -155,7 +155,7 @@ _CLEAR: Final = _compiled(
 )
 
 _seen: Final = sqlite_insert(callers).values(
-    nas=_p("in_nas"), caller=_p("in_caller"), failures=_ONE, window_ends=_p("until"), blocked_until=_ZERO
+    nas=_p("in_nas"), caller=_p("in_caller"), failures=_ONE, window_ends=_p("until"), blocked_until=_p("at_once")
 )
 _FAIL_CALLER: Final = _compiled(
     _seen.on_conflict_do_update(
@@ -165,14 +165,15 @@ _FAIL_CALLER: Final = _compiled(
             "window_ends": case((callers.c.window_ends <= _p("now2"), _p("until2")), else_=callers.c.window_ends),
             "blocked_until": case(
                 (
-                    and_(callers.c.window_ends > _p("now3"), callers.c.failures + _ONE >= _p("most")),
-                    _p("until3"),
+                    callers.c.window_ends <= _p("now3"),
+                    func.max(_seen.excluded.blocked_until, callers.c.blocked_until),
                 ),
+                (callers.c.failures + _ONE >= _p("most"), _p("until3")),
                 else_=callers.c.blocked_until,
             ),
         },
     ),
-    "in_nas in_caller until now1 now2 until2 now3 most until3",
+    "in_nas in_caller until at_once now1 now2 until2 now3 most until3",
 )
 
 _NOTE: Final = _compiled(
@@ -219,7 +220,8 @@ def step_for(effect: Effect) -> Step:
             return Step(_CLEAR, (user_id,))
         case RecordCallerFailure(nas, caller, now, most, window):
             until = now + window
-            return Step(_FAIL_CALLER, (nas, caller, until, now, now, until, now, most, until))
+            at_once = until if most <= 1 else 0.0
+            return Step(_FAIL_CALLER, (nas, caller, until, at_once, now, now, until, now, most, until))
         case NoteResyncCandidate(token_id, moving_factor, until):
             return Step(_NOTE, (moving_factor, until, token_id, moving_factor))
         case ReplacePasswordHash(user_id, old, new):
