@@ -73,6 +73,8 @@ def vet(packet: Packet, client: ClientSettings) -> Vetted | Refused:
         return Refused("no_message_authenticator")
     if packet.first(Attribute.PROXY_STATE) is not None:
         return Refused("unsigned_with_proxy_state")  # what BlastRADIUS needs (CVE-2024-3596)
+    if packet.first(Attribute.CHAP_PASSWORD) is not None:
+        return Refused("unsigned_chap")  # it takes no shared secret to make one: guesses would be anybody's
     return Vetted(_likely_secret(packet, client.secrets), signed=False)
 
 
@@ -81,7 +83,8 @@ def _likely_secret(packet: Packet, secrets: Sequence[bytes]) -> bytes:
     hidden = packet.first(Attribute.USER_PASSWORD)
     if hidden is not None:
         for secret in secrets:
-            if reveal_password(hidden, secret, packet.authenticator).isascii():
+            with suppress(UnicodeDecodeError):
+                reveal_password(hidden, secret, packet.authenticator).decode("utf-8")
                 return secret
     return secrets[0]
 

@@ -43,7 +43,7 @@ from radiusd2fa.store.engine import Committed, Done, Store
 from radiusd2fa.store.sqlite import StoreUnavailableError
 
 _SAY_AGAIN_AFTER: Final = 60.0
-_MOST_SAID: Final = 1024
+_MOST_SOURCES: Final = 64
 _PROMPT_HIDDEN: Final = (Attribute.PROMPT, (0).to_bytes(4, "big"))
 
 OpenStore = Callable[[Callable[[list[tuple[Done, Committed]]], None], Callable[[str], None]], Store]
@@ -97,7 +97,8 @@ class Server:
         self._thread = threading.get_ident()
         self._store = open_store(self._settle, lambda text: journal.note("error", "store.failing", error=text))
         self._listeners: list[UdpListener] = []
-        self._said: dict[tuple[str, str], float] = {}
+        self._said: dict[str, set[str]] = {}
+        self._forget_said_at = 0.0
         self._in_work = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -175,11 +176,10 @@ class Server:
             self.counters["duplicate_answered"] += 1
             listener.send(seen, datagram)
         else:
+            nonce = next(self._nonces)
             self._in_work += 1
             self._idle.clear()
-            login = _Login(
-                listener, datagram, packet, client, secret, key, request, next(self._nonces), arrived, Known()
-            )
+            login = _Login(listener, datagram, packet, client, secret, key, request, nonce, arrived, Known())
             self._guarded(login, self._load)
 
     # --- deciding ---------------------------------------------------------------------------------------------------
@@ -332,13 +332,13 @@ class Server:
             self._journal.note("warning", "packet.unsigned", source=source, nas=nas)
 
     def _worth_saying(self, what: str, source: str) -> bool:
-        """Once a minute for each kind and source; a flood of sources is cut off too."""
+        """Once a minute for each kind and source, and for so many sources of a kind: a flood cannot drown the rest."""
         now = self._loop.time()
-        if len(self._said) >= _MOST_SAID:
-            self._said = {key: at for key, at in self._said.items() if now - at < _SAY_AGAIN_AFTER}
-            if len(self._said) >= _MOST_SAID:
-                return False
-        if now - self._said.get((what, source), -_SAY_AGAIN_AFTER) < _SAY_AGAIN_AFTER:
+        if now >= self._forget_said_at:
+            self._said.clear()
+            self._forget_said_at = now + _SAY_AGAIN_AFTER
+        said = self._said.setdefault(what, set())
+        if source in said or len(said) >= _MOST_SOURCES:
             return False
-        self._said[what, source] = now
+        said.add(source)
         return True

@@ -60,14 +60,18 @@ def main() -> None:
 
 def _config_first(arguments: list[str]) -> list[str]:
     """Move ``-c FILE`` to the front from wherever it stands, so that people need not remember where it goes."""
-    front, rest = [], list(arguments)
-    end = rest.index("--") if "--" in rest else len(rest)
-    for name in ("-c", "--config"):
-        if name in rest[:end] and rest.index(name) + 1 < end:
-            at = rest.index(name)
-            front += rest[at : at + 2]
-            del rest[at : at + 2]
-            end -= 2
+    front: list[str] = []
+    rest: list[str] = []
+    coming = iter(arguments)
+    for argument in coming:
+        if argument == "--":
+            rest += [argument, *coming]
+        elif argument.startswith("--config="):
+            front.append(argument)
+        elif argument in {"-c", "--config"} and (file := next(coming, None)) is not None:
+            front += [argument, file]
+        else:
+            rest.append(argument)
     return front + rest
 
 

@@ -61,6 +61,10 @@ async def _serve(settings: Settings, key: Vault, journal: Journal) -> None:
     asked_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop.set)
+    loop.add_signal_handler(
+        signal.SIGHUP,
+        lambda: journal.note("warning", "server.no_reload", message="restart the daemon to read the settings again"),
+    )
     for warning in settings.warnings:
         journal.note("warning", "settings.warning", message=warning)
     for listener in listeners:

@@ -57,6 +57,8 @@ def site_settings(path: Path) -> Settings:
 @contextmanager
 def site_registry(path: Path) -> Iterator[Registry]:
     """Open the store for administration; refusals end the command with 1, a broken site with 2."""
+    from sqlalchemy.exc import DBAPIError
+
     from radiusd2fa import vault
     from radiusd2fa.store.registry import RefusedError, Registry
     from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, database_path
@@ -69,6 +71,8 @@ def site_registry(path: Path) -> Iterator[Registry]:
             yield registry
     except (RefusedError, StoreUnavailableError) as error:
         refuse(str(error))
+    except DBAPIError as error:
+        refuse(f"the database could not do it: {error.orig}; is the disk full, or another change at work?")
     except (StoreError, vault.VaultError) as error:
         wrong_usage(str(error))
 

@@ -29,6 +29,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _OWN_SEED_OCTETS = {"sha1": 20, "sha256": 32, "sha512": 64}
 _LONGEST_SERIAL = 64
+_LARGEST_COUNTER = 2**62
 
 
 class Kind(StrEnum):
@@ -46,7 +47,7 @@ def add(
     secret_stdin: Annotated[
         bool, typer.Option("--secret-stdin", help="The seed, hex or base32, is the first line of standard input.")
     ] = False,
-    counter: Annotated[int, typer.Option(min=0, help="hotp: the next counter that counts.")] = 0,
+    counter: Annotated[int, typer.Option(min=0, max=_LARGEST_COUNTER, help="hotp: the next counter that counts.")] = 0,
     digits: Annotated[int, typer.Option(min=6, max=8, help="Length of a code.")] = 6,
     step: Annotated[int, typer.Option(min=15, max=120, help="totp: seconds that a code is shown.")] = 30,
     algorithm: Annotated[str, typer.Option(help="sha1, sha256 or sha512.")] = "sha1",

@@ -39,7 +39,6 @@ from radiusd2fa.core.model import (
     ReplacePasswordHash,
     Silence,
     Token,
-    User,
     Verdict,
 )
 from radiusd2fa.core.rules import FACTORS, Rule, Rules
@@ -48,6 +47,7 @@ NONCE_OCTETS: Final = 24
 """Fresh random octets for each decision: 16 become the State, 8 the id of the login."""
 
 _SSHD_JUNK: Final = b"\b\n\r\x7fINCORRECT"
+_NO_RULE: Final = Rule(name="", factors=())
 _DECOY: Final = Token(id=0, serial="", kind="hotp", moving_factor=0, secret=bytes(20))
 
 
@@ -94,9 +94,8 @@ def decide(
         return Reject(Reason.BAD_NAME)
     if known.caller_locked:
         return Reject(Reason.CALLER_LOCKED)
-    rule = rules.for_login(request.nas.name, request.user_name, known.user.groups if known.user else ())
-    if rule is None:
-        return Reject(Reason.NO_RULE)
+    # whom no rule fits is asked the same questions as everybody: a refusal at once would tell who is in which group
+    rule = rules.for_login(request.nas.name, request.user_name, known.user.groups if known.user else ()) or _NO_RULE
     facts = _Facts(request, request.user_name, known, now, nonce, rules, rule, factors)
     if request.chap is not None:
         return _chap(facts, ChapAnswer(request.chap))
@@ -124,7 +123,7 @@ def _first_packet(facts: _Facts, password: bytes) -> Outcome:
         case Flow.CHALLENGE:
             return _password_first(facts, password)
         case Flow.APPEND | Flow.PREPEND:
-            return _best_split(facts, _splits(facts, password)) or _together(facts, password, b"")
+            return _together(facts, _readings(facts, password) or [(password, b"")])
         case Flow.AUTO:
             return _auto(facts, password)
 
@@ -142,7 +141,8 @@ def _password_first(facts: _Facts, password: bytes, closing: tuple[Effect, ...] 
         case Verdict.REFUSED:
             return _wrong_password(facts, closing)
         case Verdict.PASSED:
-            return _ask_for_code(facts, (*closing, *_rehash(facts, answer)))
+            passed = facts.rules.primary_checks
+            return _ask_for_code(facts, (*closing, *_rehash(facts, answer)), password_passed=passed)
 
 
 def _code_alone(facts: _Facts, octets: bytes) -> Outcome:
@@ -165,35 +165,41 @@ def _chap(facts: _Facts, answer: ChapAnswer) -> Outcome:
     return _accept(facts, judgement, password_settled=True)
 
 
-def _together(facts: _Facts, password: bytes, code: bytes) -> Outcome:
-    """Password and code in one packet: the code is judged first and spent only when both are right."""
-    judgement = _judge(facts, TypedCode.read(code))
-    answer = facts.known.primary.get(password)
-    if answer is None:
-        return NeedPrimary(password)
-    match answer.verdict:
-        case Verdict.UNAVAILABLE:
-            return Silence(Reason.PRIMARY_UNAVAILABLE)
-        case Verdict.REFUSED:
-            return _wrong_password(facts)
-        case Verdict.PASSED if judgement.matched is None:
-            return _refuse(facts, judgement, _rehash(facts, answer))
-        case Verdict.PASSED:
-            return _accept(facts, judgement, _rehash(facts, answer), password_settled=True)
+def _together(facts: _Facts, readings: list[tuple[bytes, bytes]]) -> Outcome:
+    """Password and code in one packet, which may be read in several ways.
+
+    The codes are judged first, and one is spent only when the password before it is right too. Which passwords are
+    asked about, and in which order, does not depend on the codes: a wrong password learns nothing about them.
+    """
+    judged = [_judge_unseen(facts, code) for _, code in readings]
+    for (password, _), judgement in zip(readings, judged, strict=True):
+        answer = facts.known.primary.get(password)
+        if answer is None:
+            return NeedPrimary(password)
+        match answer.verdict:
+            case Verdict.UNAVAILABLE:
+                return Silence(Reason.PRIMARY_UNAVAILABLE)
+            case Verdict.PASSED if judgement.matched is None:
+                return _refuse(facts, judgement, _rehash(facts, answer))
+            case Verdict.PASSED:
+                return _accept(facts, judgement, _rehash(facts, answer), password_settled=True)
+            case Verdict.REFUSED:
+                pass
+    return _wrong_password(facts)
 
 
 def _auto(facts: _Facts, text: bytes) -> Outcome:
-    """A right code at the end means both at once; otherwise the whole may be a password, even one ending in digits."""
-    splits = _splits(facts, text)
-    for password, code in splits:
-        if _judge(facts, TypedCode.read(code)).matched is not None:
-            return _together(facts, password, code)
-    if splits and not facts.rules.primary_checks:
-        return _together(facts, *splits[0])  # nothing tells a password from a guess here, so it is a guess
-    outcome = _password_first(facts, text)
-    if splits and isinstance(outcome, Reject):
-        return _together(facts, *splits[0])  # the password before a wrong code decides whether the guess counts
+    """Password and code together where it can be read so; else the whole is a password, even one ending in digits."""
+    readings = _readings(facts, text)
+    outcome = _together(facts, readings) if readings else None
+    if outcome is None or (isinstance(outcome, Reject) and not _a_password_passed(facts, readings)):
+        return _password_first(facts, text)
     return outcome
+
+
+def _a_password_passed(facts: _Facts, readings: list[tuple[bytes, bytes]]) -> bool:
+    answers = (facts.known.primary.get(password) for password, _ in readings)
+    return any(answer is not None and answer.verdict is Verdict.PASSED for answer in answers)
 
 
 def _static_challenge(facts: _Facts, text: bytes) -> Outcome:
@@ -209,26 +215,17 @@ def _static_challenge(facts: _Facts, text: bytes) -> Outcome:
         return _code_alone(facts, code)
     if not code:
         return _password_first(facts, password)
-    return _together(facts, password, code)
+    return _together(facts, [(password, code)])
 
 
-def _splits(facts: _Facts, text: bytes) -> list[tuple[bytes, bytes]]:
+def _readings(facts: _Facts, text: bytes) -> list[tuple[bytes, bytes]]:
     """All ways to read password and code out of one text, by the lengths of the codes that this user's tokens show."""
-    tokens = _usable_tokens(facts) or (_DECOY,)
-    lengths = dict.fromkeys(token.digits for token in tokens)
+    lengths = dict.fromkeys(token.digits for token in _usable_tokens(facts) or (_DECOY,))
     if facts.request.nas.flow is Flow.PREPEND:
         parts = [(text[n:], text[:n]) for n in lengths]
     else:
         parts = [(text[:-n], text[-n:]) for n in lengths]
     return [(password, code) for password, code in parts if TypedCode.read(code) is not None]
-
-
-def _best_split(facts: _Facts, splits: list[tuple[bytes, bytes]]) -> Outcome | None:
-    """Take the reading whose code is right, else the first: one question to the primary backend, not several."""
-    for password, code in splits:
-        if _judge(facts, TypedCode.read(code)).matched is not None:
-            return _together(facts, password, code)
-    return _together(facts, *splits[0]) if splits else None
 
 
 def _is_sshd_junk(password: bytes) -> bool:
@@ -244,7 +241,7 @@ def _is_sshd_junk(password: bytes) -> bool:
 def _answered(facts: _Facts, text: bytes) -> Outcome:
     """A State is a reference to one stored question; it must be this client's, this person's, and still open."""
     challenge = facts.known.challenge
-    if challenge is None or challenge.nas != facts.request.nas.name or challenge.user_name != facts.name:
+    if challenge is None or not _is_ours(facts, challenge):
         return Reject(Reason.CHALLENGE_UNKNOWN)
     if challenge.expires <= facts.now:
         return Reject(Reason.CHALLENGE_EXPIRED)
@@ -256,14 +253,34 @@ def _answered(facts: _Facts, text: bytes) -> Outcome:
             return _code_answered(facts, challenge, closing, text)
 
 
+def _is_ours(facts: _Facts, challenge: PendingChallenge) -> bool:
+    """This client's, this very person's, and asked after whatever the client's flow wants settled before a code."""
+    user, nas = facts.known.user, facts.request.nas
+    return (
+        challenge.nas == nas.name
+        and challenge.user_name == facts.name
+        and challenge.user_id == (None if user is None else user.id)
+        and (challenge.kind is ChallengeKind.PASSWORD or challenge.password_passed or not _password_wanted(facts))
+    )
+
+
+def _password_wanted(facts: _Facts) -> bool:
+    return facts.rules.primary_checks and facts.request.nas.flow is not Flow.CODE_ONLY
+
+
 def _code_answered(facts: _Facts, challenge: PendingChallenge, closing: CloseChallenge, text: bytes) -> Outcome:
     judgement = _judge(facts, TypedCode.read(text))
     if judgement.matched is not None:
         return _accept(facts, judgement, (closing,), password_settled=True)
     if challenge.tries > 1:
-        effects = (closing, *_counted(facts, judgement))
         return _ask(
-            facts, ChallengeKind.CODE, facts.rules.challenge.next_code_prompt, effects, challenge.tries - 1, judgement
+            facts,
+            ChallengeKind.CODE,
+            facts.rules.challenge.next_code_prompt,
+            (closing, *_counted(facts, judgement)),
+            challenge.tries - 1,
+            judgement,
+            password_passed=challenge.password_passed,
         )
     return _refuse(facts, judgement, (closing,))
 
@@ -272,11 +289,13 @@ def _code_answered(facts: _Facts, challenge: PendingChallenge, closing: CloseCha
 
 
 def _ask_for_password(facts: _Facts) -> Challenge:
-    return _ask(facts, ChallengeKind.PASSWORD, facts.rules.challenge.password_prompt, (), 1)
+    prompt = facts.rules.challenge.password_prompt
+    return _ask(facts, ChallengeKind.PASSWORD, prompt, (), 1, password_passed=False)
 
 
-def _ask_for_code(facts: _Facts, effects: tuple[Effect, ...] = ()) -> Challenge:
-    return _ask(facts, ChallengeKind.CODE, facts.rules.challenge.code_prompt, effects, facts.rules.challenge.tries)
+def _ask_for_code(facts: _Facts, effects: tuple[Effect, ...] = (), *, password_passed: bool = False) -> Challenge:
+    rules = facts.rules.challenge
+    return _ask(facts, ChallengeKind.CODE, rules.code_prompt, effects, rules.tries, password_passed=password_passed)
 
 
 def _ask(
@@ -286,12 +305,16 @@ def _ask(
     effects: tuple[Effect, ...],
     tries: int,
     judgement: _Judgement | None = None,
+    *,
+    password_passed: bool,
 ) -> Challenge:
     challenge = PendingChallenge(
         handle=facts.nonce[:16].hex(),
         nas=facts.request.nas.name,
         user_name=facts.name,
+        user_id=None if facts.known.user is None else facts.known.user.id,
         kind=kind,
+        password_passed=password_passed,
         login=login_id(facts.known, facts.nonce),
         expires=facts.now + facts.rules.challenge.lifetime,
         tries=tries,
@@ -323,13 +346,14 @@ def _usable_tokens(facts: _Facts) -> tuple[Token, ...]:
 def _judge(facts: _Facts, answer: CodeAnswer | None) -> _Judgement:
     """Hold an answer against every usable token; where there is none the same work is done for nobody."""
     tokens = _usable_tokens(facts)
-    reason = _why_no_token(facts.known.user, facts.now) if not tokens else Reason.WRONG_CODE
+    reason = Reason.WRONG_CODE if tokens else _why_no_token(facts)
     if answer is None:
         return _Judgement(Reason.NO_CODE if tokens else reason)
     if not tokens:
         facts.factors[_DECOY.kind](_DECOY, answer, facts.now, facts.rules)
         return _Judgement(reason, counts=True)
     judged: Token | None = tokens[0] if len(tokens) == 1 else None
+    counts = True
     notes: list[NoteResyncCandidate] = []
     for token in tokens:
         finding = facts.factors[token.kind](token, answer, facts.now, facts.rules)
@@ -341,18 +365,31 @@ def _judge(facts: _Facts, answer: CodeAnswer | None) -> _Judgement:
                 until = facts.now + facts.rules.challenge.resync_lifetime
                 notes.append(NoteResyncCandidate(token.id, finding.moving_factor, until))
             case Used():
-                reason, judged = Reason.REPLAYED, token
+                # refused, but no guess: or whoever repeats an old packet could lock its sender
+                reason, judged, counts = Reason.REPLAYED, token, False
             case _:
                 pass
-    return _Judgement(reason, judged, counts=True, notes=tuple(notes))
+    return _Judgement(reason, judged, counts=counts, notes=tuple(notes))
 
 
-def _why_no_token(user: User | None, now: float) -> Reason:
+def _judge_unseen(facts: _Facts, code: bytes) -> _Judgement:
+    """Judge a code whose password is not settled yet: a right one takes as long as a wrong one."""
+    answer = TypedCode.read(code)
+    judgement = _judge(facts, answer)
+    if judgement.matched is not None and answer is not None:
+        facts.factors[_DECOY.kind](_DECOY, answer, facts.now, facts.rules)
+    return judgement
+
+
+def _why_no_token(facts: _Facts) -> Reason:
+    user = facts.known.user
     if user is None:
         return Reason.UNKNOWN_USER
     if not user.enabled:
         return Reason.DISABLED_USER
-    return Reason.LOCKED if user.locked_until > now else Reason.NO_TOKEN
+    if facts.rule is _NO_RULE:
+        return Reason.NO_RULE
+    return Reason.LOCKED if user.locked_until > facts.now else Reason.NO_TOKEN
 
 
 # --- refusing --------------------------------------------------------------------------------------------------------
@@ -371,6 +408,8 @@ def _wrong_password(facts: _Facts, effects: tuple[Effect, ...] = ()) -> Reject:
 def _counted(facts: _Facts, judgement: _Judgement) -> tuple[Effect, ...]:
     """A wrong code after a right password, or where there is no password, counts against the user too."""
     user, throttle = facts.known.user, facts.rules.throttle
+    if judgement.reason is Reason.REPLAYED:
+        return judgement.notes
     effects: tuple[Effect, ...] = (*judgement.notes, *_counted_against_caller(facts))
     if user is None or not judgement.counts:
         return effects

@@ -169,7 +169,11 @@ class PendingChallenge:
     handle: str = field(repr=False)
     nas: str
     user_name: str
+    user_id: int | None
+    """Whom the question was put to; None for somebody unknown."""
     kind: ChallengeKind
+    password_passed: bool
+    """Whether a primary backend had passed a password before the question was put."""
     login: str
     """Ties all packets of one login together in log and audit."""
     expires: float

@@ -15,8 +15,11 @@ _DAY: Final = 86_400.0
 
 
 def guesses_a_day(throttle: ThrottleRules) -> float:
-    """Return how often one account can be tried a day in the long run, each try waiting out the longest lock."""
-    return throttle.max_failures / 365 + _DAY / throttle.max_lock
+    """Return how often one account can be tried a day in the long run.
+
+    Each try waits out the longest lock; and each login of the rightful owner, one a day, gives the guesser new ones.
+    """
+    return (throttle.max_failures - 1) + _DAY / throttle.max_lock
 
 
 def yearly_risk(kind: str, digits: int, rules: Rules) -> float:

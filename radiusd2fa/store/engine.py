@@ -8,6 +8,8 @@ because the database decides who was first. Why there is no writer thread: docs/
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -38,6 +40,7 @@ _IMPATIENT: Final = 0.05
 _LARGEST_GROUP: Final = 256
 _SWEEP_EVERY: Final = 10.0
 _MOST_CHALLENGES: Final = 100_000
+_EVICTED_AT_ONCE: Final = 1000
 
 Committed = bool | StoreUnavailableError
 """True: committed. False: a guard did not hold, nothing was changed. An error: nothing is known, answer nothing."""
@@ -66,11 +69,9 @@ class Store:
         self._vault = vault
         self._deliver = deliver
         self._alarm = alarm
-        self._database = _Database(path)
-        check_revision(self._database.connection(), path)
-        check_vault(self._database.connection(), vault, path)
+        self._database = _Database(path, vault, alarm)
         self._waiting: deque[_Commit] = deque()
-        self._open_challenges: int = self._database.connection().execute(sql.COUNT_CHALLENGES).fetchone()[0]
+        self._open_challenges = _count_challenges(self._database.connection())
         self._next_sweep = 0.0
 
     # --- reading ------------------------------------------------------------------------------------------------------
@@ -174,6 +175,9 @@ class Store:
             held = self._transaction(group)
         except Exception as error:  # noqa: BLE001 - a bug or a broken disk: nothing is known, so nothing is answered
             unknown = self._database.failed(error)
+            if len(group) > 1 and not isinstance(error, sqlite3.OperationalError):
+                # not the disk's fault but some login's: the others are not to suffer for it
+                return [result for one in group for result in self._write_group([one])]
             self._alarm(f"{self._database.path}: {error!r}")
             return [(one.done, unknown) for one in group]
         self._database.works()
@@ -182,13 +186,14 @@ class Store:
     def _transaction(self, group: Sequence[_Commit]) -> list[Committed]:
         """Write all logins of a group in one durable transaction; say for each whether its guards held."""
         cursor = self._database.writing()
-        opened = self._open_challenges
+        opened = self._open_challenges - self._sweep(cursor, group[0].event.time)
+        if opened >= _MOST_CHALLENGES:
+            opened = _count_challenges(cursor) - cursor.execute(sql.EVICT_CHALLENGES, (_EVICTED_AT_ONCE, 0)).rowcount
         held: list[Committed] = []
         for one in group:
-            held.append(_apply(cursor, one) if opened < _MOST_CHALLENGES or _closes(one) else _FULL)
+            held.append(_apply(cursor, one))
             if held[-1] is True:
                 opened += sum(isinstance(e, OpenChallenge) - isinstance(e, CloseChallenge) for e in one.effects)
-        opened -= self._sweep(cursor, group[0].event.time)
         cursor.execute("COMMIT")
         self._open_challenges = opened
         return held
@@ -202,31 +207,27 @@ class Store:
         return cursor.execute(sql.SWEEP_CHALLENGES, (now,)).rowcount
 
 
-_FULL: Final = StoreUnavailableError("too many challenges are open")
-
-
-def _closes(one: _Commit) -> bool:
-    return not any(isinstance(effect, OpenChallenge) for effect in one.effects) or any(
-        isinstance(effect, CloseChallenge) for effect in one.effects
-    )
+def _count_challenges(database: sqlite3.Connection | sqlite3.Cursor) -> int:
+    count: int = database.execute(sql.COUNT_CHALLENGES).fetchone()[0]
+    return count
 
 
 def _apply(cursor: sqlite3.Cursor, one: _Commit) -> bool:
-    """Run one login's statements, all or none: a single guard comes first, several need a savepoint to go back to."""
+    """Run one login's statements, all or none: a guard that is not the very first needs a savepoint to go back to."""
     steps = [sql.step_for(effect) for effect in one.effects]
-    several = sum(step.guarded for step in steps) > 1
-    if several:
+    undoable = any(step.guarded for step in steps[1:])
+    if undoable:
         cursor.execute("SAVEPOINT login")
     for step in steps:
         cursor.execute(step.sql, step.parameters)
         if step.guarded and cursor.rowcount != 1:
-            if several:
+            if undoable:
                 cursor.execute("ROLLBACK TO login")
                 cursor.execute("RELEASE login")
             return False
     audit = sql.step_for_event(one.event)
     cursor.execute(audit.sql, audit.parameters)
-    if several:
+    if undoable:
         cursor.execute("RELEASE login")
     return True
 
@@ -237,22 +238,48 @@ class _Database:
     After any error it is thrown away and opened anew (promise P7), with little patience until it works again.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, vault: Vault, alarm: Callable[[str], None]) -> None:
         self.path = path
         self.failing = False
+        self._vault = vault
+        self._alarm = alarm
         self._connection: sqlite3.Connection | None = None
         self._cursor = self.connection().cursor()
 
     def connection(self) -> sqlite3.Connection:
-        """Return the open connection, opened now if need be."""
+        """Return the open connection, opened and checked now if need be."""
         if self._connection is None:
-            self._connection = connect(self.path, busy_timeout=_IMPATIENT if self.failing else BUSY_TIMEOUT)
-            self._cursor = self._connection.cursor()
+            connection = connect(self.path, busy_timeout=_IMPATIENT if self.failing else BUSY_TIMEOUT)
+            try:
+                check_revision(connection, self.path)
+                check_vault(connection, self._vault, self.path)
+                self._identity = self._on_disk()
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+            self._cursor = connection.cursor()
         return self._connection
+
+    def _on_disk(self) -> tuple[int, int]:
+        status = os.stat(self.path)  # noqa: PTH116 - the short way, once for each batch of logins
+        return status.st_dev, status.st_ino
+
+    def _still_there(self) -> None:
+        """Open anew when the file was replaced, as by a restore: the old one would go on accepting what it knows."""
+        try:
+            if self._connection is None or self._on_disk() == self._identity:
+                return
+        except OSError as error:
+            raise StoreUnavailableError(f"{self.path}: {error.strerror}") from error
+        self._alarm(f"{self.path}: the database was replaced; opening the new one")
+        self.close()
 
     def reading(self) -> sqlite3.Cursor:
         """Begin to read, or go on: one lock for a batch of logins costs less than one for each."""
-        if not self.connection().in_transaction:
+        if self._connection is None or not self._connection.in_transaction:
+            self._still_there()
+            self.connection()
             self._cursor.execute("BEGIN")
         return self._cursor
 
@@ -266,6 +293,7 @@ class _Database:
 
     def writing(self) -> sqlite3.Cursor:
         """Begin to write; other processes wait until COMMIT."""
+        self._still_there()
         self.connection()
         self._cursor.execute("BEGIN IMMEDIATE")
         return self._cursor
@@ -273,6 +301,9 @@ class _Database:
     def close(self) -> None:
         """Let go of the file; what was not committed is undone."""
         if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.rollback()  # a closed connection with an open statement keeps its locks
+            self._cursor.close()
             self._connection.close()
             self._connection = None
 
@@ -294,10 +325,12 @@ def _challenge(row: sql.Row) -> PendingChallenge:
         handle=row[0],
         nas=row[1],
         user_name=row[2],
-        kind=ChallengeKind(row[3]),
-        login=row[4],
-        expires=row[5],
-        tries=row[6],
+        user_id=row[3],
+        kind=ChallengeKind(row[4]),
+        password_passed=bool(row[5]),
+        login=row[6],
+        expires=row[7],
+        tries=row[8],
     )
 
 

@@ -7,18 +7,20 @@ never shows a seed that is in the store. Not on the way of a login: that is ``en
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
 from sqlalchemy import Connection, Row, create_engine, event, func, insert, select, update
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from radiusd2fa.core.model import Event, Token, TokenState
-from radiusd2fa.store.schema import events, tokens, users
-from radiusd2fa.store.sqlite import StoreError, check_revision, connect
+from radiusd2fa.store.engine import check_vault
+from radiusd2fa.store.schema import challenges, events, tokens, users
+from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, check_revision, connect
 from radiusd2fa.vault import Vault
 
 _BUSY_TIMEOUT: Final = 5.0
@@ -67,9 +69,9 @@ class Registry:
     """An open store for administration. ``actor`` goes into each audit row, ``now`` into each change."""
 
     def __init__(self, path: Path, vault: Vault, actor: str) -> None:
-        with connect(path, busy_timeout=_BUSY_TIMEOUT) as probe:
+        with closing(connect(path, busy_timeout=_BUSY_TIMEOUT)) as probe:
             check_revision(probe, path)
-        probe.close()
+            check_vault(probe, vault, path)  # what is sealed under another key no login could open
         self._vault = vault
         self._actor = actor
         self._engine = _engine(path)
@@ -77,8 +79,10 @@ class Registry:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self._engine.dispose()
+        if isinstance(error, OperationalError):  # locked, full or gone: not the fault of what was asked
+            raise StoreUnavailableError(f"the database does not answer now ({error.orig}); try again") from error
 
     # --- people -------------------------------------------------------------------------------------------------------
 
@@ -115,7 +119,11 @@ class Registry:
 
     def set_password(self, name: str, password_hash: str, now: float) -> None:
         """Replace a person's local password."""
-        self._update_user(name, "user.password_set", now, password_hash=password_hash)
+        with self._change("user.password_set", now, user=name) as connection:
+            user_id = _find_user(connection, name).id
+            connection.execute(update(users).where(users.c.id == user_id).values(password_hash=password_hash))
+            # whoever was half-way in with the old password begins again
+            connection.execute(challenges.delete().where(challenges.c.user_id == user_id))
 
     def set_enabled(self, name: str, now: float, *, enabled: bool) -> None:
         """Let a person log in, or not; effective on the next packet."""
@@ -126,7 +134,7 @@ class Registry:
         self._update_user(name, "user.unlocked", now, failures=0, locked_until=0.0)
 
     def remove_user(self, name: str, now: float) -> tuple[str, ...]:
-        """Remove a person; their tokens go back to stock, or stay revoked. Returns the serials concerned."""
+        """Remove a person with their open questions; tokens go back to stock, or stay revoked. Returns the former."""
         with self._change("user.removed", now, user=name) as connection:
             row = _find_user(connection, name)
             owned = connection.execute(select(tokens.c.serial, tokens.c.state).where(tokens.c.user_id == row.id)).all()
@@ -136,8 +144,10 @@ class Registry:
                 .values(state=TokenState.STOCK.value)
             )
             connection.execute(update(tokens).where(tokens.c.user_id == row.id).values(user_id=None))
+            connection.execute(challenges.delete().where(challenges.c.user_id == row.id))
             connection.execute(users.delete().where(users.c.id == row.id))
-            return tuple(serial for serial, _ in owned)
+            connection.execute(challenges.delete().where(challenges.c.user_name == name))
+            return tuple(serial for serial, state in owned if state not in GONE)
 
     def _update_user(self, name: str, what: str, now: float, **values: Any) -> None:  # noqa: ANN401 - column values
         with self._change(what, now, user=name) as connection:
@@ -259,7 +269,7 @@ class Registry:
             )
         )
         for row in rows:
-            if self._vault.open(row.id, row.sealed) == seed:
+            if self._vault.open(row.id, row.sealed).rstrip(b"\0") == seed.rstrip(b"\0"):  # the same HMAC key
                 raise RefusedError(f"{name} has this seed already, as token {row.serial}; a code must not count twice")
 
     # --- audit --------------------------------------------------------------------------------------------------------
@@ -301,7 +311,7 @@ _TOKENS: Final = select(tokens, users.c.name.label("user")).select_from(tokens.o
 
 def _engine(path: Path) -> Engine:
     engine = create_engine(
-        "sqlite://", creator=lambda: connect(path, busy_timeout=_BUSY_TIMEOUT), poolclass=NullPool, future=True
+        "sqlite://", creator=lambda: connect(path, busy_timeout=_BUSY_TIMEOUT), poolclass=NullPool, hide_parameters=True
     )
 
     @event.listens_for(engine, "begin")

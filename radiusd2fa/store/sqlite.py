@@ -54,9 +54,12 @@ def connect(path: Path, *, busy_timeout: float, read_only: bool = False) -> sqli
         ) from error
     try:
         make_durable(connection)
-    except sqlite3.Error as error:
+    except sqlite3.OperationalError as error:
         connection.close()
         raise StoreUnavailableError(f"{path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise StoreError(f"{path}: this is no SQLite database ({error}); restore it from your backup") from error
     except StoreError:
         connection.close()
         raise

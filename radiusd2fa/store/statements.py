@@ -133,7 +133,7 @@ _CLOSE: Final = _compiled(
     delete(challenges).where(challenges.c.handle == _p("handle"), challenges.c.expires > _p("now")), "handle now"
 )
 
-_OPEN: Final = _compiled(insert(challenges), "handle nas user_name kind login expires tries")
+_OPEN: Final = _compiled(insert(challenges), "handle nas user_name user_id kind password_passed login expires tries")
 
 _one_more: Final = users.c.failures + _ONE
 _doublings: Final = func.min(_one_more - _p("over"), _MOST_DOUBLINGS, type_=Integer)
@@ -197,6 +197,15 @@ _EVENT: Final = _compiled(
 )
 
 SWEEP_CHALLENGES: Final = _compiled(delete(challenges).where(challenges.c.expires <= _p("now")), "now")
+_oldest_unproved: Final = (
+    select(challenges.c.handle)
+    .where(challenges.c.password_passed == _ZERO)
+    .order_by(challenges.c.expires)
+    .limit(_p("most"))
+    .offset(_p("skipped"))
+)
+EVICT_CHALLENGES: Final = _compiled(delete(challenges).where(challenges.c.handle.in_(_oldest_unproved)), "most skipped")
+"""Drop the oldest questions that were put to somebody who had proved nothing: a flood must not drive out the others."""
 SWEEP_CALLERS: Final = _compiled(
     delete(callers).where(and_(callers.c.window_ends <= _p("now"), callers.c.blocked_until <= _p("now2"))), "now now2"
 )
@@ -213,7 +222,8 @@ def step_for(effect: Effect) -> Step:
         case CloseChallenge(handle, now):
             return Step(_CLOSE, (handle, now), guarded=True)
         case OpenChallenge(c):
-            return Step(_OPEN, (c.handle, c.nas, c.user_name, c.kind, c.login, c.expires, c.tries))
+            row = (c.handle, c.nas, c.user_name, c.user_id, c.kind, c.password_passed, c.login, c.expires, c.tries)
+            return Step(_OPEN, row)
         case RecordFailure(user_id, now, most, first, longest):
             return Step(_FAIL, (most, now, longest, first, most, user_id, now))
         case ClearFailures(user_id):

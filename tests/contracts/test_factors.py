@@ -1,0 +1,191 @@
+"""What every second factor promises, found by looking into the folder.
+
+A new file in ``radiusd2fa/factors`` is under test the moment it exists. The tests need not know how a factor makes its
+codes: they answer with texts that agree with whatever code is compared, as if every guess were lucky.
+RFC 4226 7.2 and RFC 6238 5.2: what was accepted once is never accepted again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import replace
+from types import ModuleType
+from typing import Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from radiusd2fa import factors
+from radiusd2fa.core.answer import CodeAnswer, TypedCode
+from radiusd2fa.core.finding import Beyond, Find, Matched, NotFound, Used
+from radiusd2fa.core.model import Token
+from radiusd2fa.core.rules import FACTORS, HotpRules, Rules, TotpRules
+from radiusd2fa.factors import find_functions
+
+KINDS: Final = [module.name for module in pkgutil.iter_modules(factors.__path__)]
+NOW: Final = 1_700_000_000.0
+
+
+def module_of(kind: str) -> ModuleType:
+    """Load a factor's file."""
+    return importlib.import_module(f"radiusd2fa.factors.{kind}")
+
+
+def find_of(kind: str) -> Find:
+    """Load a factor as the daemon does."""
+    return find_functions((kind,))[kind]
+
+
+class Lucky:
+    """An answer that agrees with one of the codes it is compared with: the first, the second, …"""
+
+    def __init__(self, lucky: int) -> None:
+        self.compared = 0
+        self._lucky = lucky
+
+    def may_have(self, digits: int) -> bool:
+        """Any length."""
+        return True
+
+    def equals(self, code: bytes) -> bool:
+        """Agree when it is time."""
+        self.compared += 1
+        return self.compared - 1 == self._lucky
+
+
+class Unlucky(Lucky):
+    """An answer that agrees with nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(-1)
+
+
+class Agreeable(Lucky):
+    """An answer that agrees with everything."""
+
+    def __init__(self) -> None:
+        super().__init__(-1)
+
+    def equals(self, code: bytes) -> bool:
+        """Agree."""
+        return True
+
+
+def tokens(kind: str) -> st.SearchStrategy[Token]:
+    """Tokens of one kind in every state of wear."""
+    here = int(NOW // 30)
+    wide, near = st.integers(0, 2**40), st.integers(here - 200, here + 200)
+    return st.builds(
+        Token,
+        id=st.just(1),
+        serial=st.just("T"),
+        kind=st.just(kind),
+        moving_factor=wide | near,
+        secret=st.binary(min_size=10, max_size=64),
+        digits=st.sampled_from((6, 7, 8)),
+        algorithm=st.sampled_from(("sha1", "sha256", "sha512")),
+        step=st.integers(15, 120),
+        drift=st.integers(-100, 100),
+        last_used=st.none() | st.floats(0, NOW + 1000),
+        candidate=st.none() | wide | near,
+        candidate_until=st.just(0.0) | st.floats(NOW - 5, NOW + 5),
+    )
+
+
+RULES: Final = st.builds(
+    Rules,
+    hotp=st.builds(HotpRules, st.integers(0, 6), st.integers(0, 20)),
+    totp=st.builds(
+        TotpRules,
+        steps_either_side=st.integers(0, 3),
+        resync_steps=st.integers(0, 10),
+        max_drift=st.integers(0, 100),
+        widen_every=st.just(0.0) | st.floats(1.0, 1e6),
+    ),
+)
+
+
+def test_the_factors_of_this_version_are_found() -> None:
+    """The folder holds exactly the factors that the rules know."""
+    assert set(KINDS) == set(FACTORS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_factor_says_what_it_is(kind: str) -> None:
+    """Each file has its own name as KIND, a ``find``, and says in its first lines what it is."""
+    module = module_of(kind)
+    assert kind == module.KIND
+    assert find_of(kind) is module.find
+    assert module.__doc__
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+@settings(deadline=None, max_examples=60)
+def test_nothing_used_is_ever_accepted(kind: str, data: st.DataObject) -> None:
+    """Whichever code a guess happens to hit, what is accepted is new and leads beyond where the token stands."""
+    token, rules = data.draw(tokens(kind)), data.draw(RULES)
+    find = find_of(kind)
+    answers: list[CodeAnswer] = [Agreeable(), *(Lucky(number) for number in range(60))]
+    for answer in answers:
+        match find(token, answer, NOW, rules):
+            case Matched(at=at, to=to, drift=drift):
+                assert to > token.moving_factor
+                assert to >= at >= 0
+                assert abs(drift) <= rules.totp.max_drift
+            case Beyond(moving_factor=at):
+                assert at > token.moving_factor
+            case Used() | NotFound():
+                pass
+            case other:
+                pytest.fail(f"{kind} returned {other!r}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+@settings(deadline=None, max_examples=60)
+def test_what_was_accepted_is_not_accepted_again(kind: str, data: st.DataObject) -> None:
+    """Once the token has moved to where the finding says, the same guess hits nothing it hit before."""
+    token, rules = data.draw(tokens(kind)), data.draw(RULES)
+    first = find_of(kind)(token, Agreeable(), NOW, rules)
+    if not isinstance(first, Matched):
+        return
+    moved = replace(token, moving_factor=first.to, drift=first.drift, candidate=None, candidate_until=0.0)
+    second = find_of(kind)(moved, Agreeable(), NOW, rules)
+    assert not isinstance(second, Matched) or second.at > first.at
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+@settings(deadline=None, max_examples=40)
+def test_a_wrong_answer_finds_nothing(kind: str, data: st.DataObject) -> None:
+    """An answer that agrees with no code is not found, whatever is waiting."""
+    token, rules = data.draw(tokens(kind)), data.draw(RULES)
+    assert find_of(kind)(token, Unlucky(), NOW, rules) == NotFound()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data(), guess=st.from_regex(rb"\A[0-9]{6,8}\Z"))
+@settings(deadline=None, max_examples=40)
+def test_a_factor_is_pure(kind: str, data: st.DataObject, guess: bytes) -> None:
+    """The same question has the same answer, twice and in between others, and changes nothing that it was given."""
+    token, rules = data.draw(tokens(kind)), data.draw(RULES)
+    before, answer, find = repr(token), TypedCode(guess), find_of(kind)
+    first = find(token, answer, NOW, rules)
+    find(replace(token, moving_factor=0), Agreeable(), NOW + 1e6, rules)
+    assert find(token, answer, NOW, rules) == first
+    assert repr(token) == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_code_of_another_length_is_not_even_compared(kind: str) -> None:
+    """An answer that cannot have the token's number of digits is refused before any arithmetic."""
+
+    class OtherLength(Agreeable):
+        def may_have(self, digits: int) -> bool:
+            return False
+
+    token = Token(id=1, serial="T", kind=kind, moving_factor=0, secret=b"x" * 20)
+    assert find_of(kind)(token, OtherLength(), NOW, Rules()) == NotFound()

@@ -1,0 +1,257 @@
+"""Plays a conversation and compares: every reply, its form, and what was written down about it.
+
+It decides nothing about a login; a difference ends with file, line, what was expected and what came.
+Requests are those of RFC 2865 4.1, with CHAP (5.3) and the attributes of MS-CHAPv2 (RFC 2548 2.3.2).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from typer.testing import CliRunner
+
+from radiusd2fa.cli.app import app
+from radiusd2fa.core.model import Event
+from radiusd2fa.emulators.nas import CALLING_STATION_ID, STATE, USER_NAME, Answer
+from radiusd2fa.store.registry import Registry
+
+from .replies import PROXY_STATE, Attributes, describe, form_fault, likeness, quoted
+from .scenery import OLD_SECRET, Device, Site, reconfigure
+from .stage import Stage, TalkingDevice
+from .transcript import Command, Conversation, Line, Packet, Passing, Restart, Step, Written, octets
+
+VENDOR_SPECIFIC: Final = 26
+OUTCOMES: Final = {"accept": "accepted", "reject": "rejected", "challenge": "challenged"}
+MSCHAP2: Final = (311).to_bytes(4, "big") + bytes((25, 52)) + bytes(50)
+MSCHAP_CHALLENGE: Final = (311).to_bytes(4, "big") + bytes((11, 18)) + bytes(16)
+
+
+class WentOtherwiseError(AssertionError):
+    """The conversation did not go as its transcript says."""
+
+
+def otherwise(line: Line, expected: str, got: str, more: str = "") -> WentOtherwiseError:
+    """Return the error, to be raised: where, what was expected, what came."""
+    said = f"{line.file}:{line.number}: {line.text.strip()}\n  expected: {expected}\n  got:      {got}"
+    return WentOtherwiseError(f"{said}\n  written:  {more}" if more else said)
+
+
+@dataclass(slots=True)
+class Player:
+    """Somebody who reads the lines aloud."""
+
+    site: Site
+    stage: Stage
+    registry: Registry
+    answers: dict[str, Answer] = field(default_factory=dict)
+    """Replies that were given a name (``as A``)."""
+    logins: dict[bytes, str] = field(default_factory=dict)
+    """By State: the id that the audit has given to the login."""
+    answered: bytes = b""
+    """The State of the last packet."""
+    rows: list[Event] = field(default_factory=list)
+    """What the last packet or command has written and no ``!`` line has mentioned yet."""
+    mentioned: int = 0
+    seen: int = 0
+    counted: Counter[str] = field(default_factory=Counter)
+
+    def play(self, conversation: Conversation) -> None:
+        """Play it from the beginning; WentOtherwiseError where it goes another way."""
+        self._take_rows()
+        for step in conversation.steps:
+            self._step(step)
+        if broken := self.stage.counters()["internal_error"]:
+            raise otherwise(conversation.line, "no internal error", f"{broken} of them: see the journal")
+
+    def _step(self, step: Step) -> None:
+        match step:
+            case Packet():
+                self._packet(step)
+            case Command():
+                self._command(step)
+            case Written():
+                self._written(step)
+            case Restart(change=change):
+                if change is not None:
+                    reconfigure(self.site, change)
+                self.stage.restart()
+            case Passing():
+                self.stage.clock.now += step.seconds
+
+    # --- packets ------------------------------------------------------------------------------------------------------
+
+    def _packet(self, packet: Packet) -> None:
+        line = packet.line
+        if packet.client not in self.site.devices:
+            raise line.fault(f"there is no client {packet.client}")
+        device = self.site.devices[packet.client]
+        before = self.stage.counters()
+        talking, answer, proxied = self._ask(packet, device)
+        self.counted = self.stage.counters() - before
+        self._take_rows()
+        came = describe(answer)
+        if answer.discarded:
+            raise otherwise(line, "replies that pyrad believes", f"{answer.discarded} that it does not")
+        if talking.replies > 1 or (talking.replies == 1) is not (answer.kind != "silence"):
+            raise otherwise(line, "one reply or none", f"{talking.replies} replies, and {came}")
+        self._compare(packet, answer, came)
+        if packet.words[0] != "again" and (fault := form_fault(answer.raw, proxied, signed=device.signs)):
+            raise otherwise(line, "a reply in good form", fault)
+        self._count_rows(packet, answer)
+        self._follow_login(packet, answer)
+
+    def _ask(self, packet: Packet, device: Device) -> tuple[TalkingDevice, Answer, list[bytes]]:
+        """Send it; return the far end, the reply, and the Proxy-State that was sent."""
+        options = [word for word in packet.words if "=" in word.partition('"')[0] or word in _ALONE]
+        names = [word for word in packet.words if word not in options]
+        given = [(key, value) for key, _, value in (word.partition("=") for word in options)]
+        if unknown := [key for key, _ in given if key not in _KEYS]:
+            raise packet.line.fault(f"{unknown[0]}: not one of {', '.join(_KEYS)}")
+        secret = {"old": OLD_SECRET, "wrong": b"not the secret of anybody"}.get(dict(given).get("secret", ""))
+        talking = self.stage.device(device, secret)
+        proxied = [octets(value) for key, value in given if key == "proxy-state"]
+        self.answered = b""
+        match names:
+            case ["again"]:
+                return talking, talking.repeat(), proxied
+            case ["status"]:
+                return talking, talking.ask_status(sign="unsigned" not in dict(given)), proxied
+            case [name]:
+                return talking, self._log_in(talking, octets(name), dict(given), proxied, packet.line), proxied
+            case _:
+                raise packet.line.fault("say who logs in, and nothing else without an =")
+
+    def _log_in(
+        self, talking: TalkingDevice, name: bytes, options: dict[str, str], proxied: list[bytes], line: Line
+    ) -> Answer:
+        attributes: Attributes = [(USER_NAME, name), *((PROXY_STATE, value) for value in proxied)]
+        if "caller" in options:
+            attributes.append((CALLING_STATION_ID, octets(options["caller"])))
+        if "state" in options:
+            self.answered = self._state(options["state"], line)
+            attributes.append((STATE, self.answered))
+        if "mschap" in options:
+            attributes += [(VENDOR_SPECIFIC, MSCHAP2), (VENDOR_SPECIFIC, MSCHAP_CHALLENGE)]
+        typed = {
+            how: self.site.pocket.say(options[how], name.decode(errors="replace"), self.stage.clock.now, line)
+            for how in ("password", "code", "chap")
+            if how in options
+        }
+        return talking.ask_with(
+            attributes,
+            typed.get("password", typed.get("code")),
+            typed.get("chap"),
+            challenge=bytes(range(16)) if "chap-challenge" in options else b"",
+            sign="unsigned" not in options,
+        )
+
+    def _state(self, text: str, line: Line) -> bytes:
+        if text.startswith('"'):
+            return octets(text)
+        answer = self.answers.get(text)
+        if answer is None or answer.state is None:
+            raise line.fault(f"there is no challenge {text}")
+        return answer.state
+
+    def _compare(self, packet: Packet, answer: Answer, came: str) -> None:
+        line, reply = packet.line, packet.reply
+        if len(reply) > 2 and reply[-2] == "as":
+            self.answers[reply[-1]] = answer
+            reply = reply[:-2]
+        if answer.state is not None:
+            self.answers["last"] = answer
+        match reply:
+            case ["like" | "same" as how, name] if name in self.answers:
+                model = self.answers[name]
+                good = answer.raw == model.raw if how == "same" else likeness(answer.raw) == likeness(model.raw)
+                expected = f"{how} {name}: {describe(model)}"
+                came = f"{came}; {answer.raw.hex()} against {model.raw.hex()}"
+            case [kind, *more] if kind in {*OUTCOMES, "silence"}:
+                expected = " ".join((kind, *(quoted(octets(word).decode()) if '"' in word else word for word in more)))
+                good = expected == came
+            case _:
+                raise line.fault('a reply is: accept, reject, silence, challenge "prompt", like NAME or same NAME')
+        if not good:
+            raise otherwise(line, expected, came, "; ".join((*map(show, self.rows), f"counted {dict(self.counted)}")))
+
+    # --- what was written down ----------------------------------------------------------------------------------------
+
+    def _take_rows(self) -> None:
+        events = self.registry.events(last=1_000_000)
+        self.rows, self.seen, self.mentioned = events[self.seen :], len(events), 0
+
+    def _count_rows(self, packet: Packet, answer: Answer) -> None:
+        """One audit row for each decision: what it says is what was sent."""
+        wanted = [] if answer.kind == "silence" else [f"access.{OUTCOMES[answer.kind]}"]
+        if packet.words[0] in {"again", "status"}:
+            wanted = []
+        if [row.name for row in self.rows] != wanted or any(row.nas != packet.client for row in self.rows):
+            got = "; ".join(map(show, self.rows)) or "no audit row"
+            raise otherwise(packet.line, f"in the audit: {wanted[0] if wanted else 'no row'} at {packet.client}", got)
+
+    def _follow_login(self, packet: Packet, answer: Answer) -> None:
+        """All packets of one login have one id in the audit, and no other login has it."""
+        for row in self.rows:
+            begun = self.logins.get(self.answered, "")
+            if begun and row.reason != "challenge_unknown" and row.login != begun:
+                raise otherwise(packet.line, f"the login {begun} goes on", f"a row of login {row.login}")
+            if not begun and row.login in self.logins.values():
+                raise otherwise(packet.line, "a login of its own", f"a row of the earlier login {row.login}")
+            if answer.state is not None:
+                self.logins[answer.state] = row.login
+
+    def _written(self, written: Written) -> None:
+        line, words = written.line, written.words
+        match words:
+            case ["dropped", reason]:
+                if self.counted[reason] != 1:
+                    raise otherwise(line, f"one packet counted as {reason}", str(dict(self.counted)))
+                return
+            case ["nothing"]:
+                if self.rows:
+                    raise otherwise(line, "no audit row", "; ".join(map(show, self.rows)))
+                return
+            case [reason] if "." not in reason and "=" not in reason:
+                name, facts = "", {"reason": reason}
+            case [name, *pairs] if "=" not in name:
+                facts = dict(pair.partition("=")[::2] for pair in pairs)
+            case [*pairs]:
+                name, facts = "", dict(pair.partition("=")[::2] for pair in pairs)
+        if self.mentioned == len(self.rows):
+            raise otherwise(line, " ".join(words), "nothing more was written")
+        row = self.rows[self.mentioned]
+        self.mentioned += 1
+        if unknown := [key for key in facts if key not in Event.__dataclass_fields__]:
+            raise line.fault(f"{unknown[0]}: no field of the audit")
+        facts = {key: octets(value).decode() for key, value in facts.items()} | ({"name": name} if name else {})
+        if any(str(getattr(row, key)) != value for key, value in facts.items()):
+            raise otherwise(line, " ".join(words), show(row))
+
+    # --- administration -----------------------------------------------------------------------------------------------
+
+    def _command(self, command: Command) -> None:
+        line, words, stdin = command.line, list(command.words), None
+        if words[-1].startswith("stdin="):
+            stdin = octets(words.pop().removeprefix("stdin=")) + b"\n"
+        now = self.stage.clock.now
+        arguments = [self.site.pocket.say(word, "", now, line).decode() for word in words]
+        result = CliRunner().invoke(app, ["-c", str(self.site.settings.path), *arguments], input=stdin)
+        self._take_rows()
+        end = {0: "done", 1: "refused", 2: "wrong usage"}.get(result.exit_code, "broken")
+        if end != command.end or (result.exception is not None and not isinstance(result.exception, SystemExit)):
+            raise otherwise(line, command.end, f"{end}: {result.output.strip()} {result.exception or ''}")
+
+
+_KEYS: Final = (
+    *("password", "code", "chap", "chap-challenge", "mschap", "state", "caller"),
+    *("proxy-state", "unsigned", "secret"),
+)
+_ALONE: Final = {"chap-challenge", "mschap", "unsigned"}
+
+
+def show(row: Event) -> str:
+    """Return an audit row in the words of a transcript."""
+    keys = ("user", "nas", "reason", "factor", "serial", "caller", "actor")
+    return " ".join((row.name, *(f"{key}={getattr(row, key)}" for key in keys if getattr(row, key))))

@@ -1,0 +1,153 @@
+"""The player itself: whatever goes otherwise than the transcript says is noticed, with file, line, expected and got.
+
+It shows that the conversations can fail; nothing of the daemon is judged here.
+The forms of replies are those of RFC 2865 4.2 to 4.4 and RFC 3579 3.2.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from .conftest import Play
+from .player import WentOtherwiseError
+from .replies import form_fault
+from .transcript import TranscriptError, parse
+
+HEAD: Final = """\
+# an example
+client:  vpn flow=challenge
+client:  gw flow=code-only
+settings: throttle max_failures=2
+user:    alice password=hunter2 token=F1 hotp
+user:    bob token=F2 hotp
+"""
+FIRST: Final = 7
+"""The line after the head."""
+QUESTION: Final = '> vpn alice password=hunter2  < challenge "Enter the code from your token: "'
+OTHERWISE: Final = {
+    "> gw alice code=HOTP  < reject": "expected: reject",
+    "> gw alice code=wrong  < accept": "got:      reject",
+    "> gw alice code=HOTP unsigned  < accept": "got:      silence",
+    "> gw alice code=HOTP  < silence": "got:      accept",
+    '> vpn alice password=hunter2  < challenge "Enter your code: "': 'expected: challenge "Enter your code: "',
+    '> vpn alice password=  < challenge "Enter your password: "': "hidden",
+    f"{QUESTION} hidden": "hidden",
+    "> gw alice code=HOTP  < accept  ! reason=replayed": "access.accepted user=alice nas=gw reason=ok",
+    "> gw alice code=HOTP  < accept  ! reason=ok serial=F2": "serial=F1",
+    "> gw alice code=HOTP  < accept  ! access.rejected reason=ok": "access.accepted",
+    "> gw alice code=HOTP  < accept  ! ok\n! ok": "nothing more was written",
+    "> gw alice code=HOTP  < accept\n! nothing": "access.accepted",
+    "> gw alice code=HOTP unsigned  < silence  ! dropped unknown_client": "no_message_authenticator",
+    "> gw alice code=HOTP  < accept as A\n> gw alice code=HOTP  < same A": "against",
+    "> gw alice code=HOTP  < accept as A\n> gw alice code=same  < like A": "got:      reject",
+    "> gw alice code=wrong  < reject as A\n> gw alice code=wrong proxy-state=x  < like A": "against",
+    "$ user disable nobody": "there is no user nobody",
+    "$ user disable alice  < refused": "got:      done",
+    "$ user frobnicate alice  < refused": "wrong usage",
+    "$ token disable F1\n! token.enabled": "token.disabled",
+}
+UNREADABLE: Final = {
+    "> gw": "a packet line is",
+    "> gw alice code=HOTP": "a packet line is",
+    "> elsewhere alice code=HOTP  < accept": "there is no client elsewhere",
+    "> gw alice code=HOTP  < maybe": "a reply is",
+    "> gw alice code=HOTP  < like A": "a reply is",
+    "> gw alice colour=HOTP  < accept": "colour: not one of",
+    "> gw alice bob code=HOTP  < accept": "say who logs in",
+    "> gw alice code=TOTP  < accept": "F1 is a hotp fob",
+    "> gw carol code=HOTP  < accept": "say which",
+    "> gw alice code=F9:HOTP  < accept": "there is no fob F9",
+    "> gw alice code=HOTP state=last  < accept": "there is no challenge last",
+    "> gw alice code=HOTP  < accept  ! colour=red": "colour: no field of the audit",
+    '> gw alice password="hunter2  < accept': "a quotation mark has no partner",
+    "> gw alice code=HOTP  < accept  < accept": "a packet line is",
+    "$ user list  < done  < done": "a command line is",
+    "= soon": "time passes like this",
+    "usr: alice": "usr: not one of",
+    "% what": "a line begins with",
+    "client: vpn2 colour=red": "colour: not one of",
+}
+
+
+@pytest.mark.parametrize("lines", OTHERWISE)
+def test_what_goes_otherwise_is_noticed(lines: str, play: Play) -> None:
+    """A difference ends the conversation with the place of its line, what was expected and what came."""
+    [conversation] = parse("example.txt", HEAD + lines)
+    with pytest.raises(WentOtherwiseError) as error:
+        play(conversation)
+    text = str(error.value)
+    assert text.startswith(f"example.txt:{FIRST + lines.count(chr(10))}: {lines.splitlines()[-1][:20]}")
+    assert "  expected: " in text
+    assert "  got: " in text
+    assert OTHERWISE[lines] in text
+
+
+@pytest.mark.parametrize("line", UNREADABLE)
+def test_what_cannot_be_read_is_refused(line: str, play: Play) -> None:
+    """A line with an unknown word or a missing part is refused with its place, and never passes."""
+    with pytest.raises(TranscriptError, match=r"^example\.txt:7: ") as error:
+        play(parse("example.txt", HEAD + line)[0])
+    assert UNREADABLE[line] in str(error.value)
+
+
+def test_each_value_is_played() -> None:
+    """A conversation with two `each:` lines is played for each pair of values, and its title says which."""
+    conversations = parse("example.txt", "# t\neach: A = 1 2\neach: B = x y\n> gw alice{A} code={B}  < reject")
+    assert [one.title for one in conversations] == ["t (1, x)", "t (1, y)", "t (2, x)", "t (2, y)"]
+    assert "alice2 code=y" in conversations[3].steps[0].line.text
+
+
+# --- the form of a reply ---------------------------------------------------------------------------------------------
+
+SIGNATURE: Final = b"\x50\x12" + bytes(16)
+STATE: Final = b"\x18\x22" + b"0123456789abcdef" * 2
+MESSAGE: Final = b"\x12\x04a:"
+PROXY: Final = b"\x21\x03x\x21\x03y"
+PROMPT: Final = b"\x4c\x06" + bytes(4)
+ACCEPT, REJECT, CHALLENGE = 2, 3, 11
+
+GOOD: Final = [
+    (ACCEPT, SIGNATURE + PROXY),
+    (REJECT, SIGNATURE + PROXY),
+    (CHALLENGE, SIGNATURE + STATE + MESSAGE + PROXY),
+    (CHALLENGE, SIGNATURE + STATE + MESSAGE + PROMPT + PROXY),
+]
+BAD: Final = [
+    (ACCEPT, PROXY),
+    (ACCEPT, PROXY + SIGNATURE),
+    (ACCEPT, SIGNATURE),
+    (ACCEPT, SIGNATURE + b"\x21\x03y\x21\x03x"),
+    (ACCEPT, SIGNATURE + PROXY + PROXY),
+    (ACCEPT, SIGNATURE + STATE + PROXY),
+    (REJECT, SIGNATURE + MESSAGE + PROXY),
+    (REJECT, SIGNATURE + PROMPT + PROXY),
+    (CHALLENGE, SIGNATURE + STATE + PROXY),
+    (CHALLENGE, SIGNATURE + MESSAGE + PROXY),
+    (CHALLENGE, SIGNATURE + STATE + STATE + MESSAGE + PROXY),
+    (CHALLENGE, SIGNATURE + STATE + MESSAGE + MESSAGE + PROXY),
+    (CHALLENGE, SIGNATURE + STATE + MESSAGE + PROMPT + PROMPT + PROXY),
+    (CHALLENGE, SIGNATURE + STATE.upper() + MESSAGE + PROXY),
+    (CHALLENGE, SIGNATURE + b"\x18\x03a" + MESSAGE + PROXY),
+    (CHALLENGE, SIGNATURE + STATE + b"\x12\x02" + PROXY),
+]
+
+
+@pytest.mark.parametrize(("code", "attributes"), GOOD)
+def test_a_reply_in_good_form_passes(code: int, attributes: bytes) -> None:
+    """Message-Authenticator first, what the kind of reply needs, and the Proxy-State that was sent."""
+    assert form_fault(bytes((code,)) + bytes(19) + attributes, [b"x", b"y"], signed=True) == ""
+
+
+@pytest.mark.parametrize(("code", "attributes"), BAD)
+def test_a_reply_in_bad_form_is_noticed(code: int, attributes: bytes) -> None:
+    """One attribute too many, too few, in the wrong place or of the wrong form is a fault."""
+    assert form_fault(bytes((code,)) + bytes(19) + attributes, [b"x", b"y"], signed=True)
+
+
+def test_a_signature_for_a_client_that_wants_none_is_noticed() -> None:
+    """`sign_replies: no` means that no reply is signed."""
+    raw = bytes((ACCEPT,)) + bytes(19)
+    assert form_fault(raw, [], signed=False) == ""
+    assert form_fault(raw + SIGNATURE, [], signed=False)

@@ -1,0 +1,106 @@
+"""People, tokens and requests that tests of the decision are made of, with codes from the tests' own reference.
+
+Nothing here decides, waits or keeps anything. The seed is that of RFC 4226 Appendix D, so its codes are well known.
+Names follow core.model (RFC 2865, RFC 4226, RFC 6238).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from radiusd2fa.core.login import NONCE_OCTETS, decide
+from radiusd2fa.core.model import (
+    AccessRequest,
+    ChallengeKind,
+    Decision,
+    Known,
+    Nas,
+    NeedPrimary,
+    PendingChallenge,
+    PrimaryAnswer,
+    Token,
+    User,
+    Verdict,
+)
+from radiusd2fa.core.rules import FACTORS, HotpRules, Rules, TotpRules
+from radiusd2fa.factors import find_functions
+from tests.factors.reference import code_of, code_of_nobody
+
+SECRET: Final = b"12345678901234567890"
+NOW: Final = 1_700_000_000.0
+NONCE: Final = bytes(range(NONCE_OCTETS))
+PASSWORD: Final = b"hunter2"
+HANDLE: Final = "5" * 32
+COUNTER: Final = 40
+
+FACTORS_FOUND: Final = find_functions(FACTORS)
+
+SMALL: Final = Rules(hotp=HotpRules(look_ahead=3, resync_window=8), totp=TotpRules(resync_steps=4))
+"""Narrow windows: the same decisions with less arithmetic."""
+
+NAS: Final = Nas("vpn")
+HOTP: Final = Token(id=1, serial="H1", kind="hotp", moving_factor=COUNTER, secret=SECRET)
+TOTP: Final = Token(id=2, serial="T1", kind="totp", moving_factor=0, secret=SECRET, digits=8)
+ALICE: Final = User(id=7, name="alice", password_hash="$argon2id$", tokens=(HOTP,))
+
+WRONG: Final = code_of_nobody(SECRET, range(400))
+"""Six digits that are no code of the seed anywhere near."""
+
+Ask = Callable[[bytes], Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """How a decision went: its outcome, and for which passwords the primary backend was asked."""
+
+    outcome: Decision
+    asked: tuple[bytes, ...] = field(repr=False)
+
+
+def hotp(ahead: int, digits: int = 6) -> bytes:
+    """Return the code so many counts from where HOTP stands."""
+    return code_of(SECRET, COUNTER + ahead, digits)
+
+
+def totp(steps: int = 0, now: float = NOW) -> bytes:
+    """Return the code that TOTP shows so many steps from now."""
+    return code_of(SECRET, int(now // TOTP.step) + steps, TOTP.digits)
+
+
+def challenge(kind: ChallengeKind = ChallengeKind.CODE, tries: int = 3, name: str = "alice") -> PendingChallenge:
+    """Return an open challenge."""
+    user_id = ALICE.id if name == ALICE.name else None
+    passed = kind is ChallengeKind.CODE
+    return PendingChallenge(HANDLE, NAS.name, name, user_id, kind, passed, "10619", NOW + 120, tries)
+
+
+def knows(password: bytes) -> Ask:
+    """A primary backend with one right password."""
+    return lambda asked: Verdict.PASSED if asked == password else Verdict.REFUSED
+
+
+KNOWS_IT: Final = knows(PASSWORD)
+
+
+def run(
+    request: AccessRequest,
+    known: Known,
+    ask: Ask = KNOWS_IT,
+    *,
+    rules: Rules = SMALL,
+    now: float = NOW,
+    rehashed: str | None = None,
+) -> Decided:
+    """Decide a request to its end, asking the primary backend as often as it wants."""
+    asked: list[bytes] = []
+    while True:
+        outcome = decide(request, known, now, NONCE, rules, FACTORS_FOUND)
+        if not isinstance(outcome, NeedPrimary):
+            return Decided(outcome, tuple(asked))
+        assert outcome.password not in asked, "the same question twice"
+        asked.append(outcome.password)
+        verdict = ask(outcome.password)
+        answer = PrimaryAnswer(verdict, rehashed if verdict is Verdict.PASSED else None)
+        known = replace(known, primary={**known.primary, outcome.password: answer})

@@ -1,0 +1,101 @@
+"""No noun shows a secret when it is printed: a traceback or a log line must be able to hold any of them.
+
+Canaries are put into every field that can hold a secret, and every dataclass of the core is looked through for fields
+that could hold one and are shown. No RFC speaks of this.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from radiusd2fa.core import answer, finding, login, model, rules
+from radiusd2fa.core.model import (
+    Accept,
+    AccessRequest,
+    Challenge,
+    ChallengeKind,
+    Chap,
+    CloseChallenge,
+    Known,
+    Nas,
+    NeedPrimary,
+    OpenChallenge,
+    PendingChallenge,
+    PrimaryAnswer,
+    Reason,
+    ReplacePasswordHash,
+    Token,
+    User,
+    Verdict,
+)
+from radiusd2fa.core.rules import Rule, Rules
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+CANARY: Final = "canary"
+OCTETS: Final = b"canary"
+
+CHAP: Final = Chap(1, OCTETS, OCTETS)
+TOKEN: Final = Token(1, "H1", "hotp", 0, OCTETS)
+USER: Final = User(1, "alice", password_hash=CANARY, tokens=(TOKEN,))
+PENDING: Final = PendingChallenge(CANARY, "vpn", "alice", 1, ChallengeKind.CODE, True, "1", 0.0, 3)
+KNOWN: Final = Known(USER, PENDING, primary={OCTETS: PrimaryAnswer(Verdict.PASSED, CANARY)})
+REQUEST: Final = AccessRequest(Nas("vpn"), "alice", OCTETS, CHAP, state=CANARY)
+EFFECTS: Final = (CloseChallenge(CANARY, 0.0), OpenChallenge(PENDING), ReplacePasswordHash(1, CANARY, CANARY))
+
+PRINTED: Final = (
+    CHAP,
+    TOKEN,
+    USER,
+    PENDING,
+    KNOWN,
+    REQUEST,
+    EFFECTS,
+    PrimaryAnswer(Verdict.PASSED, CANARY),
+    Accept(EFFECTS, TOKEN),
+    Challenge(EFFECTS, "Code: ", CANARY, token=TOKEN),
+    model.Reject(Reason.WRONG_CODE, EFFECTS, TOKEN),
+    NeedPrimary(OCTETS),
+    answer.TypedCode(OCTETS),
+    answer.ChapAnswer(CHAP),
+    login._Facts(REQUEST, "alice", KNOWN, 0.0, OCTETS, Rules(), Rule("all"), {}),
+    login._Judgement(Reason.OK, TOKEN, finding.Matched(1, 2, 0)),
+)
+
+
+@pytest.mark.parametrize("noun", PRINTED, ids=lambda noun: type(noun).__name__)
+def test_nothing_printed_shows_a_secret(noun: object) -> None:
+    """Passwords, codes, seeds, hashes and States planted in a noun are not in its repr, however deep they are."""
+    assert CANARY not in repr(noun)
+    assert CANARY not in f"{noun} {noun!s} {[noun]!r}"
+
+
+NOUNS: Final = [
+    noun
+    for module in (model, rules, answer, finding, login)
+    for noun in vars(module).values()
+    if dataclasses.is_dataclass(noun) and isinstance(noun, type) and noun.__module__ == module.__name__
+]
+
+MAY_BE_SHOWN: Final = {"state": {"Token"}}
+"""Fields whose name could mean a secret and does not, with the nouns that may show them."""
+
+
+@pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: noun.__name__)
+def test_no_field_that_could_hold_a_secret_is_shown(noun: type[DataclassInstance]) -> None:
+    """Octets are never shown, nor is a text named like a secret: a new noun is under test the moment it exists."""
+    suspicious = {"secret", "password", "password_hash", "state", "handle", "code", "seed", "rehashed", "old", "new"}
+    for field in dataclasses.fields(noun):
+        looks_secret = "bytes" in str(field.type) or field.name in suspicious
+        if looks_secret and noun.__name__ not in MAY_BE_SHOWN.get(field.name, set()):
+            assert not field.repr, f"{noun.__name__}.{field.name}"
+
+
+@pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: noun.__name__)
+def test_nouns_stay_as_they_are(noun: type[DataclassInstance]) -> None:
+    """Every noun is frozen: what was decided about cannot change under the decision."""
+    assert noun.__dataclass_params__.frozen  # type: ignore[attr-defined]

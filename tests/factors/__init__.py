@@ -1,0 +1,1 @@
+"""HOTP and TOTP, judged by the RFCs and by other people's programs."""
