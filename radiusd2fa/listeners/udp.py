@@ -48,7 +48,7 @@ class UdpListener:
                 self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
             self._socket.bind(address)
-            self._wildcard = host in {"0.0.0.0", "::"}  # noqa: S104 - asked, not bound
+            self._wildcard = address[0] in {"0.0.0.0", "::"}  # noqa: S104 - asked, not bound
             if self._wildcard and family == socket.AF_INET6:
                 self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
             elif self._wildcard:

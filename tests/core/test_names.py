@@ -135,15 +135,13 @@ def test_a_canonical_name_is_its_own(raw: bytes) -> None:
         assert name == name.strip()
 
 
-def test_every_character_alone_and_between_letters() -> None:
+def test_every_character_between_letters() -> None:
     """No character of Unicode breaks the rule that a canonical name is its own; no control is ever in one."""
     for number in range(0x110000):
         if 0xD800 <= number < 0xE000:
             continue
-        for text in (chr(number), f"a{chr(number)}b"):
-            name = canonical(text.encode())
-            if name is None:
-                continue
+        name = canonical(f"a{chr(number)}b".encode())
+        if name is not None:
             assert canonical(name.encode()) == name
             assert not unicodedata.category(chr(number)).startswith(("C", "Zl", "Zp"))
 

@@ -1,0 +1,1 @@
+"""The command line as administrators and scripts meet it."""

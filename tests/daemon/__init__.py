@@ -1,0 +1,1 @@
+"""The real daemon, as a process, under what the world does to it."""
