@@ -39,14 +39,12 @@ from radiusd2fa.radius.attributes import Attribute, reply_message
 from radiusd2fa.radius.duplicates import IN_PROGRESS, NEW, Duplicates
 from radiusd2fa.radius.packet import Code, MalformedPacket, OversizedReply, Packet, decode, encode_reply
 from radiusd2fa.settings import ClientSettings, Settings
-from radiusd2fa.store.engine import Committed, Done, Store
+from radiusd2fa.store.engine import Committed, Store
 from radiusd2fa.store.sqlite import StoreUnavailableError
 
 _SAY_AGAIN_AFTER: Final = 60.0
 _MOST_SOURCES: Final = 64
 _PROMPT_HIDDEN: Final = (Attribute.PROMPT, (0).to_bytes(4, "big"))
-
-OpenStore = Callable[[Callable[[list[tuple[Done, Committed]]], None], Callable[[str], None]], Store]
 
 
 def _nonces() -> Iterator[bytes]:
@@ -81,10 +79,10 @@ class Server:
         factors: Mapping[str, Find],
         primary: Primary,
         journal: Journal,
-        open_store: OpenStore,
+        store: Store,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``open_store`` is given where to deliver results and where to complain; ``clock`` in seconds since 1970."""
+        """Take over ``primary`` and ``store``; ``clock`` is in seconds since 1970."""
         self._rules = settings.rules
         self._clients = ClientTable(settings.clients)
         self._factors = factors
@@ -95,7 +93,7 @@ class Server:
         self._nonces = _nonces()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._store = open_store(self._settle, lambda text: journal.note("error", "store.failing", error=text))
+        self._store = store
         self._listeners: list[UdpListener] = []
         self._said: dict[str, set[str]] = {}
         self._forget_said_at = 0.0
@@ -230,11 +228,6 @@ class Server:
         event = self._event(login, outcome, now)
         effects = () if isinstance(outcome, Silence) else outcome.effects
         self._store.commit(effects, event, lambda result: self._committed(login, outcome, event, result))
-
-    @staticmethod
-    def _settle(results: list[tuple[Done, Committed]]) -> None:
-        for done, committed in results:
-            done(committed)
 
     def _committed(self, login: _Login, outcome: Decision, event: Event, result: Committed) -> None:
         self._guarded(login, lambda login: self._conclude(login, outcome, event, result))

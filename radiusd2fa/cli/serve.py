@@ -50,13 +50,8 @@ async def _serve(settings: Settings, key: Vault, journal: Journal) -> None:
 
     listeners = [_bound(UdpListener, endpoint.host, endpoint.port) for endpoint in settings.listen]
     path = database_path(settings.store)
-    server = Server(
-        settings,
-        find_functions(FACTORS),
-        open_primary(settings.primary),
-        journal,
-        lambda deliver, alarm: Store(path, key, deliver, alarm),
-    )
+    store = Store(path, key, lambda text: journal.note("error", "store.alarm", error=text))
+    server = Server(settings, find_functions(FACTORS), open_primary(settings.primary), journal, store)
     loop = asyncio.get_running_loop()
     asked_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

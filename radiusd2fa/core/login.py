@@ -171,8 +171,10 @@ def _together(facts: _Facts, readings: list[tuple[bytes, bytes]]) -> Outcome:
     The codes are judged first, and one is spent only when the password before it is right too. Which passwords are
     asked about, and in which order, does not depend on the codes: a wrong password learns nothing about them.
     """
-    judged = [_judge_unseen(facts, code) for _, code in readings]
-    for (password, _), judgement in zip(readings, judged, strict=True):
+    judged = [(password, _judge_unseen(facts, code)) for password, code in readings]
+    if not facts.rules.primary_checks:  # every password passes, so the right code says which reading was meant
+        judged.sort(key=lambda reading: reading[1].matched is None)
+    for password, judgement in judged:
         answer = facts.known.primary.get(password)
         if answer is None:
             return NeedPrimary(password)

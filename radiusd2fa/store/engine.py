@@ -62,13 +62,12 @@ class Store:
         self,
         path: Path,
         vault: Vault,
-        deliver: Callable[[list[tuple[Done, Committed]]], None],
         alarm: Callable[[str], None],
     ) -> None:
-        """``deliver`` gets each group's results during ``flush``; it may commit more."""
+        """``alarm`` hears once when the database stops working and once when it works again."""
         self._vault = vault
-        self._deliver = deliver
         self._alarm = alarm
+        self._unreadable: set[int] = set()
         self._database = _Database(path, vault, alarm)
         self._waiting: deque[_Commit] = deque()
         self._open_challenges = _count_challenges(self._database.connection())
@@ -133,7 +132,9 @@ class Store:
         try:
             secret = self._vault.open(row[8], row[12])
         except VaultError as error:
-            self._alarm(str(error))
+            if row[8] not in self._unreadable:
+                self._unreadable.add(row[8])
+                self._alarm(str(error))
             return None
         return Token(
             id=row[8],
@@ -159,11 +160,12 @@ class Store:
         self._waiting.append(_Commit(effects, event, done))
 
     def flush(self) -> None:
-        """Write what is queued; on return it is on the disk, or its ``done`` has heard that it is not."""
+        """Write what is queued; on return each ``done`` has heard whether it is on the disk. It may commit more."""
         self._database.end_reading()
         while self._waiting:
             group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_GROUP))]
-            self._deliver(self._write_group(group))
+            for done, committed in self._write_group(group):
+                done(committed)
 
     def close(self) -> None:
         """Write what is waiting and let go of the database."""
@@ -178,7 +180,6 @@ class Store:
             if len(group) > 1 and not isinstance(error, sqlite3.OperationalError):
                 # not the disk's fault but some login's: the others are not to suffer for it
                 return [result for one in group for result in self._write_group([one])]
-            self._alarm(f"{self._database.path}: {error!r}")
             return [(one.done, unknown) for one in group]
         self._database.works()
         return list(zip((one.done for one in group), held, strict=True))
@@ -309,6 +310,8 @@ class _Database:
 
     def failed(self, error: Exception) -> StoreUnavailableError:
         """Close after an error, and say it as the caller's callers know it."""
+        if not self.failing:
+            self._alarm(f"{self.path}: {error!r}")
         self.failing = True
         self.close()
         return StoreUnavailableError(str(error))
@@ -316,6 +319,7 @@ class _Database:
     def works(self) -> None:
         """A write went through: from now on there is patience again."""
         if self.failing:
+            self._alarm(f"{self.path}: works again")
             self.failing = False
             self.close()
 

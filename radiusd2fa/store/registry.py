@@ -146,7 +146,6 @@ class Registry:
             connection.execute(update(tokens).where(tokens.c.user_id == row.id).values(user_id=None))
             connection.execute(challenges.delete().where(challenges.c.user_id == row.id))
             connection.execute(users.delete().where(users.c.id == row.id))
-            connection.execute(challenges.delete().where(challenges.c.user_name == name))
             return tuple(serial for serial, state in owned if state not in GONE)
 
     def _update_user(self, name: str, what: str, now: float, **values: Any) -> None:  # noqa: ANN401 - column values

@@ -26,7 +26,7 @@ def hash_of(shell: Shell, name: str) -> str | None:
     from radiusd2fa.core.model import NO_CALLER
     from radiusd2fa.store.engine import Store
 
-    store = Store(shell.folder / "radiusd2fa.db", vault.load(shell.folder / "vault.key"), lambda _: None, print)
+    store = Store(shell.folder / "radiusd2fa.db", vault.load(shell.folder / "vault.key"), print)
     user = store.load(name, None, "lab", NO_CALLER, 0.0).user
     store.close()
     assert user is not None

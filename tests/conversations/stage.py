@@ -139,7 +139,7 @@ class Stage:
             find_functions(FACTORS),
             open_primary(site.settings.primary),
             self._journal,
-            lambda deliver, alarm: Store(site.database, site.vault, deliver, alarm),
+            Store(site.database, site.vault, lambda text: self._journal.note("error", "store.alarm", error=text)),
             self.clock,
         )
         self._listeners = {False: CountingListener("127.0.0.1"), True: CountingListener("::1")}

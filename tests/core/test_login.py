@@ -373,6 +373,21 @@ def test_with_a_wrong_password_a_right_code_changes_nothing(flow: Flow) -> None:
     assert tried(hotp(0)) == tried(WRONG)
 
 
+@pytest.mark.parametrize("flow", [Flow.APPEND, Flow.PREPEND, Flow.AUTO])
+@pytest.mark.parametrize(("code", "token"), [(hotp(0), HOTP), (totp(), TOTP)], ids=["six digits", "eight digits"])
+@pytest.mark.parametrize("order", [("totp", "hotp"), ("hotp", "totp")])
+@pytest.mark.parametrize("password", [b"", b"hunter2"])
+def test_codes_of_different_lengths_without_a_primary(
+    flow: Flow, code: bytes, token: object, order: tuple[str, ...], password: bytes
+) -> None:
+    """Where every password passes, the code that is right says how the field was meant, whichever is tried first."""
+    text = code + password if flow is Flow.PREPEND else password + code
+    rules = replace(SMALL, primary_checks=False, rules=(Rule("all", order),))
+    outcome = run(packet(text, flow), Known(user=BOTH), lambda _: Verdict.PASSED, rules=rules).outcome
+    assert isinstance(outcome, Accept)
+    assert outcome.token == token
+
+
 @pytest.mark.parametrize("order", [("totp", "hotp"), ("hotp", "totp")])
 def test_the_rule_says_which_factor_comes_first(order: tuple[str, ...]) -> None:
     """When one text is right for two tokens, the factor that the rule names first is spent."""

@@ -43,6 +43,9 @@ HOTP_REFUSED: Final = {
     "the first one used": (EXPECTED - 1, EXPECTED),
     "too far": (601, 602),
     "near and far": (500, 560),
+    "one left out within the window": (501, 503),
+    "wrong order within the window": (503, 502),
+    "the first of the window after a later one": (505, 500),
 }
 
 
@@ -66,6 +69,8 @@ TOTP_REFUSED: Final = {
     "one left out": (STEP + 5, STEP + 7),
     "used": (STEP - 16, STEP - 15),
     "the first one used": (STEP - 15, STEP - 14),
+    "one left out within the window": (STEP - 1, STEP + 1),
+    "wrong order within the window": (STEP + 1, STEP),
     "too far ahead": (STEP + 21, STEP + 22),
     "too far behind": (STEP - 22, STEP - 21),
 }

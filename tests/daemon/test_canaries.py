@@ -117,7 +117,7 @@ def test_no_canary_sings(tmp_path: Path) -> None:
         b"replayed",
         b"locked",
         b"internal_error",
-        b"store.failing",
+        b"store.alarm",
     ):
         assert words in places["log"]
         assert words in places["syslog"]

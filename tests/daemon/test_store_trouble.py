@@ -49,7 +49,7 @@ def test_a_locked_database_is_silence_and_nothing_is_lost(site: Site, daemon: Da
         assert peer.exchange(answer).kind == "accept"
         assert other.ask("alice", alice.code_at(0)).kind == "reject"
         assert other.ask("alice", alice.press()).kind == "accept"
-    assert daemon.lines("store.failing")
+    assert daemon.lines("store.alarm")
 
 
 def test_a_lock_of_a_moment_is_waited_for(site: Site, daemon: Daemon) -> None:
@@ -139,7 +139,7 @@ def _survives(site: Site, trouble: Trouble, *, nothing_fits: bool) -> None:
                 assert not status.is_served()
                 assert replaying.waiting() == []
             assert peer.waiting() == []
-        assert daemon.lines("store.failing")[0]["level"] == "error"
+        assert daemon.lines("store.alarm")[0]["level"] == "error"
         status.wait_until_served()
         assert peer.exchange(answer).kind == "accept"
         assert [other.ask("alice", code).kind for code in used] == ["reject"] * 3
@@ -160,7 +160,7 @@ def test_a_seed_that_does_not_open_is_no_way_in(site: Site, daemon: Daemon) -> N
     with daemon.peer() as peer:
         assert peer.ask("alice", mallory.code_at(0)).kind == "reject"
         assert peer.ask("alice", alice.code_at(0)).kind == "reject"
-        assert "changed or belongs to another row" in daemon.wait_for("store.failing")["error"]
+        assert "changed or belongs to another row" in daemon.wait_for("store.alarm")["error"]
         assert peer.ask("mallory", mallory.press()).kind == "accept"
 
 

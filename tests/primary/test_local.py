@@ -253,18 +253,21 @@ def test_closing_answers_everybody_once(monkeypatch: pytest.MonkeyPatch) -> None
     """What is being computed is finished, what waits is UNAVAILABLE; nobody is left without an answer or has two."""
     backend = open_backend(SETTINGS)
     gate = Gate(monkeypatch)
-    answers: list[list[Verdict]] = [[] for _ in range(10)]
-    for kept in answers:
-        backend.verify(ALICE, b"hunter2", lambda answer, kept=kept: kept.append(answer.verdict))  # type: ignore[misc]
+    answers: SimpleQueue[Verdict] = SimpleQueue()
+    for _ in range(10):
+        backend.verify(ALICE, b"hunter2", lambda answer: answers.put(answer.verdict))
     for _ in range(2):
         gate.begun.get(timeout=PATIENCE)
     closing = threading.Thread(target=backend.close)
     closing.start()
-    gate.opened.set()
+    try:
+        assert [answers.get(timeout=PATIENCE) for _ in range(8)] == [Verdict.UNAVAILABLE] * 8
+    finally:
+        gate.opened.set()
     closing.join(PATIENCE)
     assert not closing.is_alive()
-    assert all(len(kept) == 1 for kept in answers)
-    assert {kept[0] for kept in answers} <= {Verdict.PASSED, Verdict.UNAVAILABLE}
+    assert [answers.get_nowait() for _ in range(2)] == [Verdict.PASSED] * 2
+    assert answers.empty()
     assert not any(thread.name.startswith("argon2") for thread in threading.enumerate())
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -88,12 +88,7 @@ class Site:
     def desk(self) -> Desk:
         """Open the hot side."""
         alarms: list[str] = []
-
-        def deliver(results: list[tuple[Callable[[Committed], None], Committed]]) -> None:
-            for done, committed in results:
-                done(committed)
-
-        return Desk(Store(self.path, self.vault, deliver, alarms.append), alarms=alarms)
+        return Desk(Store(self.path, self.vault, alarms.append), alarms=alarms)
 
     def registry(self) -> Registry:
         """Open the administration's side."""
