@@ -50,14 +50,13 @@ def check(
 def _check_store(settings: Settings) -> None:
     from radiusd2fa import vault
     from radiusd2fa.store.engine import check_vault
-    from radiusd2fa.store.sqlite import StoreError, check_revision, connect, database_path
+    from radiusd2fa.store.sqlite import StoreError, connect, database_path
 
     try:
         key = vault.load(settings.vault_key)
         path = database_path(settings.store)
         connection = connect(path, busy_timeout=1.0)
         try:
-            check_revision(connection, path)
             check_vault(connection, key, path)
         finally:
             connection.close()

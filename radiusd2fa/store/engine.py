@@ -30,7 +30,7 @@ from radiusd2fa.core.model import (
     User,
 )
 from radiusd2fa.store import statements as sql
-from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, check_revision, connect
+from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, connect
 from radiusd2fa.vault import Vault, VaultError
 
 BUSY_TIMEOUT: Final = 2.0
@@ -252,7 +252,6 @@ class _Database:
         if self._connection is None:
             connection = connect(self.path, busy_timeout=_IMPATIENT if self.failing else BUSY_TIMEOUT)
             try:
-                check_revision(connection, self.path)
                 check_vault(connection, self._vault, self.path)
                 self._identity = self._on_disk()
             except BaseException:

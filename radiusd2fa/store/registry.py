@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 from radiusd2fa.core.model import Event, Token, TokenState
 from radiusd2fa.store.engine import check_vault
 from radiusd2fa.store.schema import challenges, events, tokens, users
-from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, check_revision, connect
+from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, connect
 from radiusd2fa.vault import Vault
 
 _BUSY_TIMEOUT: Final = 5.0
@@ -70,7 +70,6 @@ class Registry:
 
     def __init__(self, path: Path, vault: Vault, actor: str) -> None:
         with closing(connect(path, busy_timeout=_BUSY_TIMEOUT)) as probe:
-            check_revision(probe, path)
             check_vault(probe, vault, path)  # what is sealed under another key no login could open
         self._vault = vault
         self._actor = actor

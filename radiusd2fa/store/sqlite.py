@@ -38,7 +38,7 @@ def database_path(url: str) -> Path:
 
 
 def connect(path: Path, *, busy_timeout: float, read_only: bool = False) -> sqlite3.Connection:
-    """Open an existing database, durable and checked. ``busy_timeout`` in seconds."""
+    """Open an existing database of this version's schema, durable and checked. ``busy_timeout`` in seconds."""
     mode = "ro" if read_only else "rw"
     try:
         connection = sqlite3.connect(
@@ -53,6 +53,7 @@ def connect(path: Path, *, busy_timeout: float, read_only: bool = False) -> sqli
             f"{path}: cannot open the database ({error}); `radiusd2fa init` makes one"
         ) from error
     try:
+        check_revision(connection, path)  # first: nothing is changed in a file that is not ours
         make_durable(connection)
     except sqlite3.OperationalError as error:
         connection.close()

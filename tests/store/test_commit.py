@@ -293,6 +293,15 @@ def test_a_caller_waits_after_too_many_failures_within_the_window(desk: Desk) ->
     assert not desk.load(caller="192.0.2.7", now=NOW + 602).caller_locked
 
 
+def test_a_site_that_forgives_no_caller(desk: Desk) -> None:
+    """With a budget of one the first failure blocks, in the first window and in every later one."""
+    for number in range(3):
+        now = NOW + 700 * number
+        assert not desk.load(caller="192.0.2.7", now=now).caller_locked
+        desk.commit(caller_failure(now, most=1))
+        assert desk.load(caller="192.0.2.7", now=now + 599).caller_locked
+
+
 def test_another_caller_or_client_does_not_wait(desk: Desk) -> None:
     """The budget is that of one address at one client; a request without an address has none."""
     for _ in range(5):
@@ -537,6 +546,43 @@ def test_after_a_failure_status_server_hears_the_truth(site: Site, desk: Desk) -
     site.sql("ALTER TABLE gone RENAME TO events")
     assert desk.store.answers()
     assert desk.commit(SPEND) is True
+
+
+def test_a_database_that_was_replaced_is_opened_anew(site: Site, desk: Desk) -> None:
+    """After a restore the daemon goes by the file that is there, not by the one it had open, and says so."""
+    import shutil
+
+    other = site.path.with_name("other.db")
+    shutil.copy(site.path, other)
+    replaced = Site(other, site.vault)
+    replaced.sql("UPDATE tokens SET moving_factor = 500 WHERE id = 1")
+    replaced.sql("UPDATE users SET enabled = 0 WHERE id = 2")
+    assert desk.token().moving_factor == 5
+    other.rename(site.path)
+    assert not desk.user("bob").enabled
+    assert desk.commit(SPEND) is False
+    assert desk.commit(replace(SPEND, to=501)) is True
+    assert any("replaced" in alarm for alarm in desk.alarms)
+
+
+def test_another_vaults_database_in_its_place_is_refused(site: Site, desk: Desk) -> None:
+    """What was checked at the start is checked again: a file that is not ours is silence, until ours is back."""
+    import shutil
+
+    ours, other = site.path.with_name("ours.db"), site.path.with_name("other.db")
+    desk.commit(fail())
+    desk.store.close()
+    shutil.copy(site.path, ours)
+    shutil.copy(site.path, other)
+    Site(other, site.vault).sql("UPDATE meta SET value = 'deadbeef' WHERE key = 'vault_key_id'")
+    again = site.desk()
+    other.rename(site.path)
+    assert isinstance(again.commit(SPEND), StoreUnavailableError)
+    assert not again.store.answers()
+    ours.rename(site.path)
+    assert again.store.answers()
+    assert again.commit(SPEND) is True
+    again.store.close()
 
 
 def test_a_file_that_was_taken_away_is_not_made_anew(site: Site, desk: Desk) -> None:

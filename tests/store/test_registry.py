@@ -288,6 +288,13 @@ def test_a_name_that_is_given_again_is_somebody_new(site: Site) -> None:
     assert site.sql("SELECT * FROM challenges") == []
 
 
+def test_a_new_password_ends_what_began_with_the_old_one(site: Site) -> None:
+    """Whoever was asked for a code on the strength of the old password begins again; others' questions stay."""
+    site.sql("INSERT INTO challenges SELECT name, 'vpn', name, id, 'code', 1, '1', 1e12, 3 FROM users ORDER BY id")
+    done(site, lambda r: r.set_password("alice", "$argon2id$new", LATER))
+    assert site.sql("SELECT user_name FROM challenges") == [("bob",)]
+
+
 def test_a_new_token_is_sealed_for_its_own_row(site: Site) -> None:
     """The seed comes back by the vault and this row's id, and by no other."""
     done(site, lambda r: r.add_token(hotp("H9", NEW_SEED, counter=17), "bob", LATER))
