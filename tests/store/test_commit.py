@@ -6,6 +6,7 @@ RFC 4226 7.2 and RFC 6238 5.2: a code is spent once.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from dataclasses import replace
 from typing import Final
@@ -550,8 +551,6 @@ def test_after_a_failure_status_server_hears_the_truth(site: Site, desk: Desk) -
 
 def test_a_database_that_was_replaced_is_opened_anew(site: Site, desk: Desk) -> None:
     """After a restore the daemon goes by the file that is there, not by the one it had open, and says so."""
-    import shutil
-
     other = site.path.with_name("other.db")
     shutil.copy(site.path, other)
     replaced = Site(other, site.vault)
@@ -567,8 +566,6 @@ def test_a_database_that_was_replaced_is_opened_anew(site: Site, desk: Desk) -> 
 
 def test_another_vaults_database_in_its_place_is_refused(site: Site, desk: Desk) -> None:
     """What was checked at the start is checked again: a file that is not ours is silence, until ours is back."""
-    import shutil
-
     ours, other = site.path.with_name("ours.db"), site.path.with_name("other.db")
     desk.commit(fail())
     desk.store.close()
