@@ -22,6 +22,7 @@ from radiusd2fa.log import (
     Level,
     level_of,
 )
+from radiusd2fa.sendmmsg import send_many
 from radiusd2fa.settings import SyslogSettings
 from radiusd2fa.syslog_message import render
 
@@ -295,21 +296,25 @@ class Sender:
         return state
 
     def _write_datagrams(self, to: socket.socket) -> None:
-        for _ in range(min(_AT_ONCE, len(self._messages))):
+        waiting = min(_AT_ONCE, len(self._messages))
+        while waiting > 0:
             try:
-                to.send(self._messages[0], socket.MSG_DONTWAIT)
+                sent = send_many(to, list(islice(self._messages, waiting)))
             except OSError as error:
                 if error.errno == errno.EMSGSIZE:
                     self._messages.popleft()
                     self.dropped += 1
+                    waiting -= 1
                     continue
                 if error.errno == errno.ECONNREFUSED and to.family != socket.AF_UNIX:
                     # ICMP says that an earlier one found nobody
                     self.dropped += 1
                     self.sent -= 1
                 raise
-            self._messages.popleft()
-            self.sent += 1
+            for _ in range(sent):
+                self._messages.popleft()
+            self.sent += sent
+            waiting -= sent
 
     def _write_stream(self, to: socket.socket) -> None:
         frames = [self._frame(message) for message in islice(self._messages, _AT_ONCE)]
