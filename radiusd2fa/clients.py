@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from radiusd2fa.core.model import AccessRequest, Chap, Nas
 from radiusd2fa.core.names import canonical
+from radiusd2fa.core.record import record
 from radiusd2fa.radius.attributes import Attribute, caller, is_mschap
 from radiusd2fa.radius.packet import Code, Packet, choose_secret, reveal_password
 from radiusd2fa.settings import ClientSettings
@@ -47,14 +47,14 @@ class ClientTable:
         return next((client for network, client in self._networks if address in network), None)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Refused:
     """The packet gets no answer; why is a word for the counters."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Vetted:
     """The packet is this client's, under this secret."""
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from hmac import compare_digest
 from typing import Final, Protocol
 
 from radiusd2fa.core.model import Chap
+from radiusd2fa.core.record import record
 
 _CODE: Final = re.compile(rb"[0-9]{6,8}")
 
@@ -27,7 +28,7 @@ class CodeAnswer(Protocol):
         """Compare with one expected code, in constant time."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TypedCode:
     """A code in the clear: 6 to 8 ASCII digits and nothing else, so that one code has one spelling."""
 
@@ -47,7 +48,7 @@ class TypedCode:
         return compare_digest(self.code, code)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChapAnswer:
     """A code that only its hash came with; each expected code is hashed and compared."""
 

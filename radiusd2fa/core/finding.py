@@ -7,14 +7,14 @@ The rule behind all of it: a moving factor that was accepted once is never accep
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from radiusd2fa.core.answer import CodeAnswer
 from radiusd2fa.core.model import Token, TokenState
+from radiusd2fa.core.record import record
 from radiusd2fa.core.rules import Rules
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Matched:
     """The answer is right and new; accepting it moves the token to ``to``."""
 
@@ -25,19 +25,19 @@ class Matched:
     resynchronised: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Beyond:
     """The answer belongs to the token, but outside the window: not accepted; its direct successor will be."""
 
     moving_factor: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Used:
     """The answer was right once."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NotFound:
     """The answer is no code of this token anywhere near."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from radiusd2fa.core.answer import ChapAnswer, CodeAnswer, TypedCode
@@ -41,6 +41,7 @@ from radiusd2fa.core.model import (
     Token,
     Verdict,
 )
+from radiusd2fa.core.record import record
 from radiusd2fa.core.rules import FACTORS, Rule, Rules
 
 NONCE_OCTETS: Final = 24
@@ -51,7 +52,7 @@ _NO_RULE: Final = Rule(name="", factors=())
 _DECOY: Final = Token(id=0, serial="", kind="hotp", moving_factor=0, secret=bytes(20))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Facts:
     """Everything that one decision looks at."""
 
@@ -65,7 +66,7 @@ class _Facts:
     factors: Mapping[str, Find]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Judgement:
     """What the tokens say about an answer."""
 

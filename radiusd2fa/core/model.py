@@ -7,9 +7,11 @@ Names follow RFC 2865 (RADIUS), RFC 4226 (HOTP: moving factor, look-ahead) and R
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Final
+
+from radiusd2fa.core.record import record
 
 NO_CALLER: Final = ""
 
@@ -64,7 +66,7 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Nas:
     """One RADIUS client as the site describes it (``clients:`` in the settings)."""
 
@@ -76,7 +78,7 @@ class Nas:
     """``DOMAIN\\user`` and ``user@realm`` both mean ``user``."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Chap:
     """CHAP-Password taken apart (RFC 2865 5.3): the answer can be checked only against a known text."""
 
@@ -85,7 +87,7 @@ class Chap:
     challenge: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AccessRequest:
     """One decoded Access-Request, its password in the clear and still bytes."""
 
@@ -113,7 +115,7 @@ class TokenState(StrEnum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Token:
     """A second factor in a user's hands. ``moving_factor`` only ever grows.
 
@@ -140,7 +142,7 @@ class Token:
     candidate_until: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class User:
     """A person who may log in, with the tokens that are theirs."""
 
@@ -162,7 +164,7 @@ class ChallengeKind(StrEnum):
     CODE = "code"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PendingChallenge:
     """An Access-Challenge that was sent and not yet answered; its handle is the State attribute."""
 
@@ -181,7 +183,7 @@ class PendingChallenge:
     """How many answers may still be given."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PrimaryAnswer:
     """What the primary backend said of one password; ``rehashed`` when the hash parameters have moved on."""
 
@@ -189,7 +191,7 @@ class PrimaryAnswer:
     rehashed: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Known:
     """All facts that a decision may use, as they were at one moment."""
 
@@ -203,7 +205,7 @@ class Known:
 # --- effects: what the store must do, in one transaction, before the reply may leave ---------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AdvanceMovingFactor:
     """Spend a code. Holds only while the token is active, its owner neither locked nor disabled, and ``to`` is new."""
 
@@ -214,7 +216,7 @@ class AdvanceMovingFactor:
     now: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CloseChallenge:
     """Spend a State. Holds only while the challenge is open and unexpired."""
 
@@ -222,14 +224,14 @@ class CloseChallenge:
     now: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OpenChallenge:
     """Remember a challenge until it is answered or runs out."""
 
     challenge: PendingChallenge
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RecordFailure:
     """Count a wrong code against its user; at ``max_failures`` the lock begins and doubles with each further one."""
 
@@ -240,14 +242,14 @@ class RecordFailure:
     max_lock: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClearFailures:
     """Forget the failures of a user who has just logged in."""
 
     user_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RecordCallerFailure:
     """Count a failure against (client, Calling-Station-Id); at ``max_failures`` within ``window`` the caller waits."""
 
@@ -258,7 +260,7 @@ class RecordCallerFailure:
     window: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NoteResyncCandidate:
     """Remember a code beyond the window; its direct successor, if it comes in time, resynchronises the token."""
 
@@ -267,7 +269,7 @@ class NoteResyncCandidate:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReplacePasswordHash:
     """Store the same password under today's hash parameters, if it was not changed meanwhile."""
 
@@ -291,7 +293,7 @@ Effect = (
 # --- outcomes --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Accept:
     """Let the person in, once the effects are committed. Built in core.login only."""
 
@@ -300,7 +302,7 @@ class Accept:
     reason: Reason = Reason.OK
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Challenge:
     """Ask the person for something more."""
 
@@ -313,7 +315,7 @@ class Challenge:
     token: Token | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reject:
     """Turn the person away."""
 
@@ -322,14 +324,14 @@ class Reject:
     token: Token | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Silence:
     """Send nothing: the NAS tries its next server, and a retransmission is a new chance."""
 
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NeedPrimary:
     """A fact is missing: ask the primary backend about this password, then decide again."""
 
@@ -343,7 +345,7 @@ Outcome = Decision | NeedPrimary
 # --- what is written down --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Event:
     """One decision, as it goes to the audit table, the log and syslog. Holds no secret."""
 

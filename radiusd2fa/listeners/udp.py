@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
+
+from radiusd2fa.core.record import record
 
 Address = tuple[Any, ...]
 
@@ -22,7 +24,7 @@ _IP_PKTINFO: Final = getattr(socket, "IP_PKTINFO", 8)
 _ANCILLARY_ROOM: Final = socket.CMSG_SPACE(20)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Datagram:
     """What came in, from where, and at which of our addresses (empty when the socket has only one)."""
 

@@ -13,7 +13,6 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +28,7 @@ from radiusd2fa.core.model import (
     Token,
     User,
 )
+from radiusd2fa.core.record import record
 from radiusd2fa.store import statements as sql
 from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, connect
 from radiusd2fa.vault import Vault, VaultError
@@ -48,7 +48,7 @@ Committed = bool | StoreUnavailableError
 Done = Callable[[Committed], None]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Commit:
     effects: Sequence[Effect]
     event: Event

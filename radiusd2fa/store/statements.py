@@ -6,7 +6,6 @@ who was first; the effects and their meaning are those of core.model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -38,12 +37,13 @@ from radiusd2fa.core.model import (
     RecordFailure,
     ReplacePasswordHash,
 )
+from radiusd2fa.core.record import record
 from radiusd2fa.store.schema import callers, challenges, events, tokens, users
 
 Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Step:
     """One statement with its parameters; a guarded one holds only if it changes exactly one row."""
 
