@@ -99,7 +99,7 @@ class Bench:
 
     @contextmanager
     def daemon(self, site: population.Site, primary: str) -> Iterator[Server]:
-        """Run radiusd2fa on a site, its log and its syslog read as they come."""
+        """Run radiusd2fa on a site, its log in a file and its syslog read as it comes."""
         site.syslog.unlink(missing_ok=True)
         sink = servers.Sink(site.syslog)
         before = len(self.rows) + len(self.size_rows)
@@ -107,10 +107,10 @@ class Bench:
             with servers.daemon(site.configuration(primary), sink) as server:
                 yield server
         finally:
-            sink.close()
+            lines, octets = sink.close()
         self.decisions += sum(row.load.accepts + row.load.challenges for row in (*self.rows, *self.size_rows)[before:])
-        self.syslog_lines += sink.syslog_lines
-        self.log_octets += sink.log_octets
+        self.syslog_lines += lines
+        self.log_octets += octets
 
     def site(self, users: int) -> population.Site:
         """Return the site with so many people; make it the first time."""

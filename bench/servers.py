@@ -15,11 +15,12 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import pyotp
 
@@ -67,12 +68,12 @@ class NotReadyError(Exception):
 
 
 def build() -> None:
-    """Compile the generator and the echo."""
+    """Compile the generator, the echo and the drain."""
     compiler = shutil.which("cc")
     if compiler is None:
         raise NotReadyError("no C compiler (cc): install gcc or clang to run the bench")
     BUILD.mkdir(exist_ok=True)
-    for name in ("load", "echo"):
+    for name in ("load", "echo", "drain"):
         subprocess.run([compiler, "-O2", "-o", BUILD / name, HERE / f"{name}.c"], check=True)
 
 
@@ -96,12 +97,11 @@ def echo() -> Iterator[Server]:
 
 @contextmanager
 def daemon(configuration: Path, sink: Sink) -> Iterator[Server]:
-    """Run radiusd2fa on a configuration whose log is JSON; standard error is read to its end by ``sink``."""
+    """Run radiusd2fa on a configuration whose log is JSON; standard error goes into a file of ``sink``."""
     command: list[str | Path] = [DAEMON, "--config", configuration, "serve"]
-    with _process(command, None, subprocess.PIPE) as process:
-        assert process.stderr is not None
+    with sink.log.open("wb") as log, _process(command, None, log.fileno()) as process:
         with _deadline(process):
-            port = sink.port_from(process.stderr)
+            port = sink.port_of(process)
         yield Server("radiusd2fa", process.pid, port)
 
 
@@ -147,40 +147,27 @@ def install_freeradius() -> bool:
 
 
 class Sink:
-    """The other end of the log and of syslog: it reads everything as it comes, and counts it."""
+    """The other end of the log and of syslog: a file, and a drain that counts what comes out of the socket."""
 
     def __init__(self, socket_path: Path) -> None:
-        self.syslog_lines = 0
-        self.log_octets = 0
-        self._syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._syslog.bind(str(socket_path))
-        self._reader = threading.Thread(target=self._drain_syslog, daemon=True)
-        self._reader.start()
+        self.log = socket_path.with_suffix(".log")
+        self._drain = subprocess.Popen([BUILD / "drain", socket_path], stdout=subprocess.PIPE, text=True)
+        assert self._drain.stdout is not None
+        self._drain.stdout.readline()
 
-    def port_from(self, log: IO[bytes]) -> int:
-        """Wait for the event ``server.listening``, return the port in it, and read on in the background."""
-        seen: list[str] = []
-        for line in log:
-            seen.append(line.decode(errors="replace").rstrip())
-            if bound := _STARTED.search(line):
-                threading.Thread(target=self._drain_log, args=(log.fileno(),), daemon=True).start()
+    def port_of(self, daemon: subprocess.Popen[bytes]) -> int:
+        """Wait for the event ``server.listening`` in the log, and return the port in it."""
+        while daemon.poll() is None:
+            if bound := _STARTED.search(self.log.read_bytes()):
                 return int(bound[1])
-        raise NotReadyError("radiusd2fa ended before it was ready:\n" + "\n".join(seen[-20:]))
+            time.sleep(0.02)
+        raise NotReadyError(f"radiusd2fa ended before it was ready:\n{self.log.read_text()[-2000:]}")
 
-    def close(self) -> None:
-        """Read what is still queued, then stop listening."""
-        self._syslog.shutdown(socket.SHUT_RDWR)
-        self._reader.join()
-        self._syslog.close()
-
-    def _drain_log(self, descriptor: int) -> None:
-        while octets := os.read(descriptor, 1 << 16):
-            self.log_octets += len(octets)
-
-    def _drain_syslog(self) -> None:
-        room = bytearray(8192)
-        while self._syslog.recv_into(room):
-            self.syslog_lines += 1
+    def close(self) -> tuple[int, int]:
+        """Take what is still queued; return how many lines came to syslog, and how many octets to the log."""
+        self._drain.send_signal(signal.SIGTERM)
+        counted, _ = self._drain.communicate(timeout=10)
+        return int(counted), self.log.stat().st_size
 
 
 @contextmanager
