@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from radiusd2fa.cli.site import canonical_name, complain, refuse, site_settings, wrong_usage
-from radiusd2fa.cli.tables import show_facts, show_json
+from radiusd2fa.cli.tables import show_facts, show_json, user_state
 
 if TYPE_CHECKING:
     from radiusd2fa.settings import Settings
@@ -87,11 +87,12 @@ def _explain(ctx: typer.Context, settings: Settings, client: str, user: str, *, 
                 "signed requests": "required" if entry.require_message_authenticator else "observed",
                 "rule": "none fits: nobody gets in" if rule is None else rule.name,
                 "factors": "-" if rule is None else " ".join(rule.factors),
-                "user": user if person.enabled else f"{user} (disabled)",
+                "user": user,
+                "state": user_state(person),
                 "tokens": " ".join(able) or "none that this rule allows",
             }
         )
-    if rule is None or not able or not person.enabled:
+    if rule is None or not able or user_state(person) != "enabled":
         complain(f"{user} cannot log in at {client}")
         raise typer.Exit(1)
 

@@ -88,3 +88,8 @@ def _write_configuration(path: Path, listen: str, store: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
+    try:
+        site_settings(path)
+    except typer.Exit:
+        path.unlink()  # it would be kept as if somebody had written it
+        raise

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from radiusd2fa.store.registry import UserRecord
 
 
 def show_json(value: object) -> None:
@@ -42,3 +47,10 @@ def moment(seconds: float | None) -> str:
     if not seconds:
         return "-"
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def user_state(record: UserRecord) -> str:
+    """Return whether a person can log in now: enabled, disabled, or locked until when."""
+    if not record.enabled:
+        return "disabled"
+    return f"locked until {moment(record.locked_until)}" if record.locked_until > time.time() else "enabled"

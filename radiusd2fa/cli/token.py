@@ -49,7 +49,9 @@ def add(
     ] = False,
     counter: Annotated[int, typer.Option(min=0, max=_LARGEST_COUNTER, help="hotp: the next counter that counts.")] = 0,
     digits: Annotated[int, typer.Option(min=6, max=8, help="Length of a code.")] = 6,
-    step: Annotated[int, typer.Option(min=15, max=120, help="totp: seconds that a code is shown.")] = 30,
+    step: Annotated[
+        int | None, typer.Option(min=15, max=120, help="totp: seconds that a code is shown.", show_default="30")
+    ] = None,
     algorithm: Annotated[str, typer.Option(help="sha1, sha256 or sha512.")] = "sha1",
     serial: Annotated[str | None, typer.Option(help="The serial on its back.", show_default="one is made up")] = None,
     as_json: AsJson = False,
@@ -62,6 +64,8 @@ def add(
         wrong_usage(f"--algorithm {algorithm}: choose sha1, sha256 or sha512")
     if kind is Kind.TOTP and counter:
         wrong_usage("--counter is for hotp; a totp token has a clock (--step)")
+    if kind is Kind.HOTP and step is not None:
+        wrong_usage("--step is for totp; an hotp token has a button (--counter)")
     if secret_stdin:
         seed = _parse_seed(read_secret("Seed", from_stdin=True, option="--secret-stdin"))
     else:
@@ -74,7 +78,7 @@ def add(
         secret=seed,
         digits=digits,
         algorithm=chosen,
-        step=step,
+        step=step or 30,
     )
     owner = None if user is None else canonical_name(user)
     with site_registry(ctx.obj) as registry:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from radiusd2fa.cli.site import canonical_name, now, read_secret, site_registry, site_settings, wrong_usage
-from radiusd2fa.cli.tables import moment, show_facts, show_json, show_table
+from radiusd2fa.cli.tables import moment, show_facts, show_json, show_table, user_state
 
 if TYPE_CHECKING:
     from radiusd2fa.store.registry import UserRecord
@@ -65,7 +65,7 @@ def list_users(ctx: typer.Context, as_json: AsJson = False) -> None:
     show_table(
         ("user", "source", "state", "password", "groups", "tokens"),
         [
-            (r.name, r.source, _state(r), "yes" if r.has_password else "no", " ".join(r.groups), " ".join(r.tokens))
+            (r.name, r.source, user_state(r), "yes" if r.has_password else "no", " ".join(r.groups), " ".join(r.tokens))
             for r in records
         ],
         nothing="nobody yet; `radiusd2fa user add NAME` adds the first",
@@ -84,7 +84,7 @@ def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
         {
             "user": record.name,
             "source": record.source,
-            "state": _state(record),
+            "state": user_state(record),
             "failures": str(record.failures),
             "password": "set" if record.has_password else "none",
             "groups": " ".join(record.groups) or "-",
@@ -139,12 +139,6 @@ def _hash(ctx: typer.Context, prompt: str, *, password_stdin: bool) -> str:
     if not typed or b"\0" in typed or len(typed) > 128:
         wrong_usage("a password has 1 to 128 octets and no NUL (RFC 2865 5.2 carries no more)")
     return hasher(settings.primary).hash(typed)
-
-
-def _state(record: UserRecord) -> str:
-    if not record.enabled:
-        return "disabled"
-    return f"locked until {moment(record.locked_until)}" if record.locked_until > now() else "enabled"
 
 
 def _plain(record: UserRecord) -> dict[str, object]:

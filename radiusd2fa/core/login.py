@@ -10,11 +10,11 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Final
 
-from radiusd2fa.core.answer import ChapAnswer, CodeAnswer, TypedCode
-from radiusd2fa.core.finding import Beyond, Find, Matched, Used, is_usable
+from radiusd2fa.core.answer import ChapAnswer, TypedCode
+from radiusd2fa.core.finding import Find
+from radiusd2fa.core.judging import DECOY, NO_RULE, Facts, Judgement, judge, judge_unseen, usable_tokens
 from radiusd2fa.core.model import (
     Accept,
     AccessRequest,
@@ -27,7 +27,6 @@ from radiusd2fa.core.model import (
     Flow,
     Known,
     NeedPrimary,
-    NoteResyncCandidate,
     OpenChallenge,
     Outcome,
     PendingChallenge,
@@ -38,44 +37,14 @@ from radiusd2fa.core.model import (
     Reject,
     ReplacePasswordHash,
     Silence,
-    Token,
     Verdict,
 )
-from radiusd2fa.core.record import record
-from radiusd2fa.core.rules import FACTORS, Rule, Rules
+from radiusd2fa.core.rules import Rules
 
 NONCE_OCTETS: Final = 24
 """Fresh random octets for each decision: 16 become the State, 8 the id of the login."""
 
 _SSHD_JUNK: Final = b"\b\n\r\x7fINCORRECT"
-_NO_RULE: Final = Rule(name="", factors=())
-_DECOY: Final = Token(id=0, serial="", kind="hotp", moving_factor=0, secret=bytes(20))
-
-
-@record
-class _Facts:
-    """Everything that one decision looks at."""
-
-    request: AccessRequest
-    name: str
-    known: Known
-    now: float
-    nonce: bytes = field(repr=False)
-    rules: Rules
-    rule: Rule
-    factors: Mapping[str, Find]
-
-
-@record
-class _Judgement:
-    """What the tokens say about an answer."""
-
-    reason: Reason
-    token: Token | None = None
-    matched: Matched | None = None
-    counts: bool = False
-    """Whether a refusal is a guess that the throttle must count."""
-    notes: tuple[NoteResyncCandidate, ...] = ()
 
 
 def login_id(known: Known, nonce: bytes) -> str:
@@ -96,8 +65,8 @@ def decide(
     if known.caller_locked:
         return Reject(Reason.CALLER_LOCKED)
     # whom no rule fits is asked the same questions as everybody: a refusal at once would tell who is in which group
-    rule = rules.for_login(request.nas.name, request.user_name, known.user.groups if known.user else ()) or _NO_RULE
-    facts = _Facts(request, request.user_name, known, now, nonce, rules, rule, factors)
+    rule = rules.for_login(request.nas.name, request.user_name, known.user.groups if known.user else ()) or NO_RULE
+    facts = Facts(request, request.user_name, known, now, nonce, rules, rule, factors)
     if request.chap is not None:
         return _chap(facts, ChapAnswer(request.chap))
     if request.password is None:
@@ -114,7 +83,7 @@ def decide(
 # --- the first packet of a login -------------------------------------------------------------------------------------
 
 
-def _first_packet(facts: _Facts, password: bytes) -> Outcome:
+def _first_packet(facts: Facts, password: bytes) -> Outcome:
     flow = facts.request.nas.flow
     if password.startswith(b"SCRV1:"):
         return _static_challenge(facts, password)
@@ -129,7 +98,7 @@ def _first_packet(facts: _Facts, password: bytes) -> Outcome:
             return _auto(facts, password)
 
 
-def _password_first(facts: _Facts, password: bytes, closing: tuple[Effect, ...] = ()) -> Outcome:
+def _password_first(facts: Facts, password: bytes, closing: tuple[Effect, ...] = ()) -> Outcome:
     """The password alone: right leads to the question for the code; none at all leads to the question for itself."""
     if not password and not closing:
         return _ask_for_password(facts) if facts.rules.primary_checks else _ask_for_code(facts)
@@ -146,33 +115,33 @@ def _password_first(facts: _Facts, password: bytes, closing: tuple[Effect, ...] 
             return _ask_for_code(facts, (*closing, *_rehash(facts, answer)), password_passed=passed)
 
 
-def _code_alone(facts: _Facts, octets: bytes) -> Outcome:
+def _code_alone(facts: Facts, octets: bytes) -> Outcome:
     """The NAS, or nobody, has checked the password: the code is all there is."""
     if not octets:
         return _ask_for_code(facts)
-    judgement = _judge(facts, TypedCode.read(octets))
+    judgement = judge(facts, TypedCode.read(octets))
     if judgement.matched is None:
         return _refuse(facts, judgement)
     return _accept(facts, judgement, password_settled=True)
 
 
-def _chap(facts: _Facts, answer: ChapAnswer) -> Outcome:
+def _chap(facts: Facts, answer: ChapAnswer) -> Outcome:
     """CHAP hashes one text, so it can carry a code and nothing else; elsewhere it is refused and not counted."""
     if facts.request.nas.flow is not Flow.CODE_ONLY or facts.request.state is not None:
         return Reject(Reason.CHAP_NOT_POSSIBLE)
-    judgement = _judge(facts, answer)
+    judgement = judge(facts, answer)
     if judgement.matched is None:
         return _refuse(facts, judgement)
     return _accept(facts, judgement, password_settled=True)
 
 
-def _together(facts: _Facts, readings: list[tuple[bytes, bytes]]) -> Outcome:
+def _together(facts: Facts, readings: list[tuple[bytes, bytes]]) -> Outcome:
     """Password and code in one packet, which may be read in several ways.
 
     The codes are judged first, and one is spent only when the password before it is right too. Which passwords are
     asked about, and in which order, does not depend on the codes: a wrong password learns nothing about them.
     """
-    judged = [(password, _judge_unseen(facts, code)) for password, code in readings]
+    judged = [(password, judge_unseen(facts, code)) for password, code in readings]
     if not facts.rules.primary_checks:  # every password passes, so the right code says which reading was meant
         judged.sort(key=lambda reading: reading[1].matched is None)
     for password, judgement in judged:
@@ -191,7 +160,7 @@ def _together(facts: _Facts, readings: list[tuple[bytes, bytes]]) -> Outcome:
     return _wrong_password(facts)
 
 
-def _auto(facts: _Facts, text: bytes) -> Outcome:
+def _auto(facts: Facts, text: bytes) -> Outcome:
     """Password and code together where it can be read so; else the whole is a password, even one ending in digits."""
     readings = _readings(facts, text)
     outcome = _together(facts, readings) if readings else None
@@ -200,12 +169,12 @@ def _auto(facts: _Facts, text: bytes) -> Outcome:
     return outcome
 
 
-def _a_password_passed(facts: _Facts, readings: list[tuple[bytes, bytes]]) -> bool:
+def _a_password_passed(facts: Facts, readings: list[tuple[bytes, bytes]]) -> bool:
     answers = (facts.known.primary.get(password) for password, _ in readings)
     return any(answer is not None and answer.verdict is Verdict.PASSED for answer in answers)
 
 
-def _static_challenge(facts: _Facts, text: bytes) -> Outcome:
+def _static_challenge(facts: Facts, text: bytes) -> Outcome:
     """OpenVPN's static challenge: ``SCRV1:base64(password):base64(code)``."""
     parts = text.split(b":")
     try:
@@ -221,9 +190,9 @@ def _static_challenge(facts: _Facts, text: bytes) -> Outcome:
     return _together(facts, [(password, code)])
 
 
-def _readings(facts: _Facts, text: bytes) -> list[tuple[bytes, bytes]]:
+def _readings(facts: Facts, text: bytes) -> list[tuple[bytes, bytes]]:
     """All ways to read password and code out of one text, by the lengths of the codes that this user's tokens show."""
-    lengths = dict.fromkeys(token.digits for token in _usable_tokens(facts) or (_DECOY,))
+    lengths = dict.fromkeys(token.digits for token in usable_tokens(facts) or (DECOY,))
     if facts.request.nas.flow is Flow.PREPEND:
         parts = [(text[n:], text[:n]) for n in lengths]
     else:
@@ -241,7 +210,7 @@ def _is_sshd_junk(password: bytes) -> bool:
 # --- the answer to a challenge ---------------------------------------------------------------------------------------
 
 
-def _answered(facts: _Facts, text: bytes) -> Outcome:
+def _answered(facts: Facts, text: bytes) -> Outcome:
     """A State is a reference to one stored question; it must be this client's, this person's, and still open."""
     challenge = facts.known.challenge
     if challenge is None or not _is_ours(facts, challenge):
@@ -256,7 +225,7 @@ def _answered(facts: _Facts, text: bytes) -> Outcome:
             return _code_answered(facts, challenge, closing, text)
 
 
-def _is_ours(facts: _Facts, challenge: PendingChallenge) -> bool:
+def _is_ours(facts: Facts, challenge: PendingChallenge) -> bool:
     """This client's, this very person's, and asked after whatever the client's flow wants settled before a code."""
     user, nas = facts.known.user, facts.request.nas
     return (
@@ -267,12 +236,12 @@ def _is_ours(facts: _Facts, challenge: PendingChallenge) -> bool:
     )
 
 
-def _password_wanted(facts: _Facts) -> bool:
+def _password_wanted(facts: Facts) -> bool:
     return facts.rules.primary_checks and facts.request.nas.flow is not Flow.CODE_ONLY
 
 
-def _code_answered(facts: _Facts, challenge: PendingChallenge, closing: CloseChallenge, text: bytes) -> Outcome:
-    judgement = _judge(facts, TypedCode.read(text))
+def _code_answered(facts: Facts, challenge: PendingChallenge, closing: CloseChallenge, text: bytes) -> Outcome:
+    judgement = judge(facts, TypedCode.read(text))
     if judgement.matched is not None:
         return _accept(facts, judgement, (closing,), password_settled=True)
     if challenge.tries > 1:
@@ -291,23 +260,23 @@ def _code_answered(facts: _Facts, challenge: PendingChallenge, closing: CloseCha
 # --- questions -------------------------------------------------------------------------------------------------------
 
 
-def _ask_for_password(facts: _Facts) -> Challenge:
+def _ask_for_password(facts: Facts) -> Challenge:
     prompt = facts.rules.challenge.password_prompt
     return _ask(facts, ChallengeKind.PASSWORD, prompt, (), 1, password_passed=False)
 
 
-def _ask_for_code(facts: _Facts, effects: tuple[Effect, ...] = (), *, password_passed: bool = False) -> Challenge:
+def _ask_for_code(facts: Facts, effects: tuple[Effect, ...] = (), *, password_passed: bool = False) -> Challenge:
     rules = facts.rules.challenge
     return _ask(facts, ChallengeKind.CODE, rules.code_prompt, effects, rules.tries, password_passed=password_passed)
 
 
 def _ask(
-    facts: _Facts,
+    facts: Facts,
     kind: ChallengeKind,
     prompt: str,
     effects: tuple[Effect, ...],
     tries: int,
-    judgement: _Judgement | None = None,
+    judgement: Judgement | None = None,
     *,
     password_passed: bool,
 ) -> Challenge:
@@ -333,82 +302,20 @@ def _ask(
     )
 
 
-# --- judging ---------------------------------------------------------------------------------------------------------
-
-
-def _usable_tokens(facts: _Facts) -> tuple[Token, ...]:
-    """The tokens that may speak for this user now, in the rule's order. Locked and disabled users have none."""
-    user = facts.known.user
-    if user is None or not user.enabled or user.locked_until > facts.now:
-        return ()
-    order = facts.rule.factors
-    tokens = [token for token in user.tokens if token.kind in order and is_usable(token, facts.now)]
-    return tuple(sorted(tokens, key=lambda token: order.index(token.kind))) if len(tokens) > 1 else tuple(tokens)
-
-
-def _judge(facts: _Facts, answer: CodeAnswer | None) -> _Judgement:
-    """Hold an answer against every usable token; where there is none the same work is done for nobody."""
-    tokens = _usable_tokens(facts)
-    reason = Reason.WRONG_CODE if tokens else _why_no_token(facts)
-    if answer is None:
-        return _Judgement(Reason.NO_CODE if tokens else reason)
-    if not tokens:
-        facts.factors[_DECOY.kind](_DECOY, answer, facts.now, facts.rules)
-        return _Judgement(reason, counts=True)
-    judged: Token | None = tokens[0] if len(tokens) == 1 else None
-    counts = True
-    notes: list[NoteResyncCandidate] = []
-    for token in tokens:
-        finding = facts.factors[token.kind](token, answer, facts.now, facts.rules)
-        match finding:
-            case Matched():
-                ok = Reason.RESYNCHRONISED if finding.resynchronised else Reason.OK
-                return _Judgement(ok, token, finding)
-            case Beyond():
-                until = facts.now + facts.rules.challenge.resync_lifetime
-                notes.append(NoteResyncCandidate(token.id, finding.moving_factor, until))
-            case Used():
-                # refused, but no guess: or whoever repeats an old packet could lock its sender
-                reason, judged, counts = Reason.REPLAYED, token, False
-            case _:
-                pass
-    return _Judgement(reason, judged, counts=counts, notes=tuple(notes))
-
-
-def _judge_unseen(facts: _Facts, code: bytes) -> _Judgement:
-    """Judge a code whose password is not settled yet: a right one takes as long as a wrong one."""
-    answer = TypedCode.read(code)
-    judgement = _judge(facts, answer)
-    if judgement.matched is not None and answer is not None:
-        facts.factors[_DECOY.kind](_DECOY, answer, facts.now, facts.rules)
-    return judgement
-
-
-def _why_no_token(facts: _Facts) -> Reason:
-    user = facts.known.user
-    if user is None:
-        return Reason.UNKNOWN_USER
-    if not user.enabled:
-        return Reason.DISABLED_USER
-    if facts.rule is _NO_RULE:
-        return Reason.NO_RULE
-    return Reason.LOCKED if user.locked_until > facts.now else Reason.NO_TOKEN
-
-
 # --- refusing --------------------------------------------------------------------------------------------------------
 
 
-def _refuse(facts: _Facts, judgement: _Judgement, effects: tuple[Effect, ...] = ()) -> Reject:
+def _refuse(facts: Facts, judgement: Judgement, effects: tuple[Effect, ...] = ()) -> Reject:
     return Reject(judgement.reason, (*effects, *_counted(facts, judgement)), judgement.token)
 
 
-def _wrong_password(facts: _Facts, effects: tuple[Effect, ...] = ()) -> Reject:
+def _wrong_password(facts: Facts, effects: tuple[Effect, ...] = ()) -> Reject:
     """Counts against the caller only: nobody can lock somebody else's account by guessing at the password."""
     reason = Reason.UNKNOWN_USER if facts.known.user is None else Reason.WRONG_PASSWORD
     return Reject(reason, (*effects, *_counted_against_caller(facts)))
 
 
-def _counted(facts: _Facts, judgement: _Judgement) -> tuple[Effect, ...]:
+def _counted(facts: Facts, judgement: Judgement) -> tuple[Effect, ...]:
     """A wrong code after a right password, or where there is no password, counts against the user too."""
     user, throttle = facts.known.user, facts.rules.throttle
     if judgement.reason is Reason.REPLAYED:
@@ -422,7 +329,7 @@ def _counted(facts: _Facts, judgement: _Judgement) -> tuple[Effect, ...]:
     )
 
 
-def _counted_against_caller(facts: _Facts) -> tuple[Effect, ...]:
+def _counted_against_caller(facts: Facts) -> tuple[Effect, ...]:
     request, throttle = facts.request, facts.rules.throttle
     if not request.caller:
         return ()
@@ -433,7 +340,7 @@ def _counted_against_caller(facts: _Facts) -> tuple[Effect, ...]:
     )
 
 
-def _rehash(facts: _Facts, answer: PrimaryAnswer) -> tuple[Effect, ...]:
+def _rehash(facts: Facts, answer: PrimaryAnswer) -> tuple[Effect, ...]:
     user = facts.known.user
     if answer.rehashed is None or user is None or user.password_hash is None:
         return ()
@@ -443,9 +350,7 @@ def _rehash(facts: _Facts, answer: PrimaryAnswer) -> tuple[Effect, ...]:
 # --- accepting -------------------------------------------------------------------------------------------------------
 
 
-def _accept(
-    facts: _Facts, judgement: _Judgement, effects: tuple[Effect, ...] = (), *, password_settled: bool
-) -> Accept:
+def _accept(facts: Facts, judgement: Judgement, effects: tuple[Effect, ...] = (), *, password_settled: bool) -> Accept:
     """Build the one Access-Accept: password settled, code right and new, its user known and able to log in."""
     user, token, matched = facts.known.user, judgement.token, judgement.matched
     if not (password_settled and user and user.enabled and token in user.tokens and matched):
@@ -455,6 +360,3 @@ def _accept(
     spending = AdvanceMovingFactor(token.id, user.id, matched.to, matched.drift, facts.now)
     forgetting: tuple[Effect, ...] = (ClearFailures(user.id),) if user.failures else ()
     return Accept((spending, *effects, *forgetting), token, judgement.reason)
-
-
-assert set(FACTORS) >= {_DECOY.kind}  # noqa: S101 - the decoy does the work of a factor that exists

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import mypy.api
 import pytest
 
-from radiusd2fa.core import answer, finding, login, model, rules
+from radiusd2fa.core import answer, finding, judging, login, model, rules
 from radiusd2fa.core.model import (
     Accept,
     AccessRequest,
@@ -63,8 +63,8 @@ PRINTED: Final = (
     NeedPrimary(OCTETS),
     answer.TypedCode(OCTETS),
     answer.ChapAnswer(CHAP),
-    login._Facts(REQUEST, "alice", KNOWN, 0.0, OCTETS, Rules(), Rule("all"), {}),
-    login._Judgement(Reason.OK, TOKEN, finding.Matched(1, 2, 0)),
+    judging.Facts(REQUEST, "alice", KNOWN, 0.0, OCTETS, Rules(), Rule("all"), {}),
+    judging.Judgement(Reason.OK, TOKEN, finding.Matched(1, 2, 0)),
 )
 
 
