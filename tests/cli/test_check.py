@@ -98,7 +98,7 @@ def _other_factor(shell: Shell) -> None:
 
 SHUT_OUT: Final[dict[str, tuple[Callable[[Shell], None], str]]] = {
     "no rule fits": (_no_rule, "none fits: nobody gets in"),
-    "disabled": (_disabled, "alice (disabled)"),
+    "disabled": (_disabled, "disabled"),
     "token revoked": (_revoked, "none that this rule allows"),
     "token taken back": (_unassigned, "none that this rule allows"),
     "token of another kind": (_other_factor, "none that this rule allows"),
