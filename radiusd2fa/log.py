@@ -155,7 +155,6 @@ _LEVEL_BY_REASON: Final[Mapping[str, Level]] = {
     Reason.LOCKED: Level.WARNING,
     Reason.CALLER_LOCKED: Level.WARNING,
     Reason.REPLAYED: Level.WARNING,
-    Reason.OVERLOADED: Level.WARNING,
     Reason.PRIMARY_UNAVAILABLE: Level.ERROR,
     Reason.STORE_UNAVAILABLE: Level.ERROR,
     Reason.OVERSIZED_REPLY: Level.ERROR,

@@ -120,6 +120,8 @@ class Server:
             self._journal.note("warning", "server.gave_up", count=self._in_work)
         self._primary.close()
         self._store.close()
+        self.counters["turned_away"] = self._duplicates.turned_away
+        self.counters["abandoned"] = self._duplicates.abandoned
         for listener in self._listeners:
             listener.close()
 

@@ -74,7 +74,8 @@ async def _serve(settings: Settings, key: Vault, journal: Journal) -> None:
     _notify("STOPPING=1")
     keeping_watch.cancel()
     await server.stop()
-    journal.note("info", "server.stopped", message=" ".join(f"{k}={n}" for k, n in sorted(server.counters.items())))
+    counted = " ".join(f"{what}={count}" for what, count in sorted(server.counters.items()) if count)
+    journal.note("info", "server.stopped", message=counted)
 
 
 def _bound(listener: type[UdpListener], host: str, port: int) -> UdpListener:

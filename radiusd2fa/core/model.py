@@ -61,7 +61,6 @@ class Reason(StrEnum):
     CHALLENGE_EXPIRED = "challenge_expired"
     PRIMARY_UNAVAILABLE = "primary_unavailable"
     STORE_UNAVAILABLE = "store_unavailable"
-    OVERLOADED = "overloaded"
     OVERSIZED_REPLY = "oversized_reply"
     INTERNAL_ERROR = "internal_error"
 

@@ -37,12 +37,11 @@ def database_path(url: str) -> Path:
     return Path(database)
 
 
-def connect(path: Path, *, busy_timeout: float, read_only: bool = False) -> sqlite3.Connection:
+def connect(path: Path, *, busy_timeout: float) -> sqlite3.Connection:
     """Open an existing database of this version's schema, durable and checked. ``busy_timeout`` in seconds."""
-    mode = "ro" if read_only else "rw"
     try:
         connection = sqlite3.connect(
-            f"file:{quote(str(path))}?mode={mode}",
+            f"file:{quote(str(path))}?mode=rw",
             uri=True,
             timeout=busy_timeout,
             isolation_level=None,

@@ -26,7 +26,6 @@ CONVERSATIONS: Final = [
 ]
 NOT_IN_A_CONVERSATION: Final = {
     Reason.STORE_UNAVAILABLE,  # needs a broken disk
-    Reason.OVERLOADED,  # needs a flood
     Reason.OVERSIZED_REPLY,  # needs a packet that no device sends
     Reason.INTERNAL_ERROR,  # needs a bug
 }
