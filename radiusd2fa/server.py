@@ -24,13 +24,13 @@ from radiusd2fa.core.model import (
     Accept,
     AccessRequest,
     Challenge,
-    Decision,
     Event,
     Known,
     NeedPrimary,
     PrimaryAnswer,
     Reason,
     Reject,
+    Reply,
     Silence,
 )
 from radiusd2fa.listeners.udp import Datagram, UdpListener
@@ -226,34 +226,33 @@ class Server:
 
     # --- committing -------------------------------------------------------------------------------------------------
 
-    def _commit(self, login: _Login, outcome: Decision, now: float) -> None:
+    def _commit(self, login: _Login, outcome: Reply, now: float) -> None:
         event = self._event(login, outcome, now)
-        effects = () if isinstance(outcome, Silence) else outcome.effects
-        self._store.commit(effects, event, lambda result: self._committed(login, outcome, event, result))
 
-    def _committed(self, login: _Login, outcome: Decision, event: Event, result: Committed) -> None:
-        self._guarded(login, lambda login: self._conclude(login, outcome, event, result))
+        def done(result: Committed) -> None:
+            self._guarded(login, lambda login: self._conclude(login, outcome, event, result))
 
-    def _conclude(self, login: _Login, outcome: Decision, event: Event, result: Committed) -> None:
+        self._store.commit(outcome.effects, event, done)
+
+    def _conclude(self, login: _Login, outcome: Reply, event: Event, result: Committed) -> None:
         if result is True:
             self._journal.record(event)
             self._reply(login, outcome)
         elif result is False:
             # somebody else spent this code or State, or the account changed, between our look and our write
-            token = None if isinstance(outcome, Silence) else outcome.token
-            self._commit(login, Reject(Reason.REPLAYED, token=token), event.time)
+            self._commit(login, Reject(Reason.REPLAYED, token=outcome.token), event.time)
         else:
             self._silent(login, Reason.STORE_UNAVAILABLE, error=result)
 
-    def _event(self, login: _Login, outcome: Decision, now: float) -> Event:
+    def _event(self, login: _Login, outcome: Reply, now: float) -> Event:
         match outcome:
             case Accept():
                 word = "accepted"
             case Challenge():
                 word = "challenged"
-            case _:
+            case Reject():
                 word = "rejected"
-        token = None if isinstance(outcome, Silence) else outcome.token
+        token = outcome.token
         return Event(
             time=now,
             name=f"access.{word}",
@@ -270,7 +269,7 @@ class Server:
 
     # --- out --------------------------------------------------------------------------------------------------------
 
-    def _reply(self, login: _Login, outcome: Decision) -> None:
+    def _reply(self, login: _Login, outcome: Reply) -> None:
         match outcome:
             case Accept():
                 self._send(login, Code.ACCESS_ACCEPT, ())
@@ -284,8 +283,6 @@ class Server:
                     self._send(login, Code.ACCESS_REJECT, ())
                 else:
                     self._loop.call_at(at, self._guarded, login, self._send_reject)
-            case Silence():
-                self._silent(login, outcome.reason)
 
     def _send_reject(self, login: _Login) -> None:
         self._send(login, Code.ACCESS_REJECT, ())

@@ -337,7 +337,8 @@ class NeedPrimary:
     password: bytes = field(repr=False)
 
 
-Decision = Accept | Challenge | Reject | Silence
+Reply = Accept | Challenge | Reject
+Decision = Reply | Silence
 Outcome = Decision | NeedPrimary
 
 
