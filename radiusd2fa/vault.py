@@ -59,8 +59,12 @@ def load(path: Path) -> Vault:
     try:
         # O_NONBLOCK: a FIFO in the place of the file must not hold up the start
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise VaultError(
+            f"{path}: no vault key; restore it from your copy (`radiusd2fa init` is for new sites)"
+        ) from error
     except OSError as error:
-        raise VaultError(f"{path}: no vault key ({error.strerror}); `radiusd2fa init` makes one") from error
+        raise VaultError(f"{path}: cannot open the vault key ({error.strerror})") from error
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)

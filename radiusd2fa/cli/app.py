@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -19,10 +19,9 @@ from radiusd2fa.cli.fob import fob
 from radiusd2fa.cli.init import init
 from radiusd2fa.cli.login import login
 from radiusd2fa.cli.serve import serve
+from radiusd2fa.cli.site import DEFAULT_CONFIG
 
-DEFAULT_CONFIG: Final = Path("/etc/radiusd2fa/radiusd2fa.yaml")
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def _version(wanted: bool) -> None:
@@ -37,7 +36,9 @@ def _root(
     config: Annotated[
         Path, typer.Option("-c", "--config", metavar="FILE", help="The configuration file; may stand anywhere.")
     ] = DEFAULT_CONFIG,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """A RADIUS server that puts a hardware token behind every login.
 

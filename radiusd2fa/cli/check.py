@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 def check(
     ctx: typer.Context,
-    client: Annotated[str | None, typer.Option(help="An entry of `clients:`; with --user.", show_default=False)] = None,
-    user: Annotated[str | None, typer.Option(help="A user name; with --client.", show_default=False)] = None,
+    client: Annotated[
+        str | None, typer.Option(metavar="C", help="An entry of `clients:`; with --user.", show_default=False)
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="U", help="A user name; with --client.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check configuration, vault key and database; with --client and --user say what applies to that login.
@@ -39,12 +43,11 @@ def check(
         show_json({"ok": True, "warnings": list(settings.warnings), "yearly_guessing_risk": risks})
         return
     for warning in settings.warnings:
-        typer.secho("warning: ", fg=typer.colors.YELLOW, nl=False)
-        typer.echo(warning)
+        _warn(warning)
     for what, risk in risks.items():
         _show_risk(what, risk)
     typer.echo("MS-CHAPv2 is not offered: set PAP on the NAS (its User-Password is what a code can travel in)")
-    typer.echo(f"{settings.path} is in order: {len(settings.clients)} clients, primary {settings.primary.kind}")
+    typer.echo(f"{settings.path} is in order; clients: {len(settings.clients)}, primary: {settings.primary.kind}")
 
 
 def _check_store(settings: Settings) -> None:
@@ -112,5 +115,11 @@ def _show_risk(what: str, risk: float) -> None:
 
     line = f"guessing {what} for a year: {risk:.2%}"
     if risk > WORTH_A_WARNING:
-        line += "; too much: use 8 digits, a narrower window or a longer throttle.max_lock"
-    typer.echo(line)
+        _warn(f"{line}; tokens with 8 digits, a narrower window or a smaller throttle.max_failures make it less")
+    else:
+        typer.echo(line)
+
+
+def _warn(text: str) -> None:
+    typer.secho("warning: ", fg=typer.colors.YELLOW, nl=False)
+    typer.echo(text)

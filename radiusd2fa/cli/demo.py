@@ -7,6 +7,7 @@ file outside its folder. Each step is checked, and the first that is not as expe
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 import shutil
@@ -16,9 +17,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import IO, TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -43,7 +44,8 @@ class _Site:
     folder: Path
     config: Path
     port: int
-    secret: bytes
+    secret: bytes = field(repr=False)
+    lock: IO[bytes]
 
 
 def demo(
@@ -74,9 +76,10 @@ def _make_site(folder: Path) -> _Site:
     if folder.exists():
         if not (folder / _MARK).exists():
             raise _NotAsExpectedError(f"{folder} is there and is no demo's folder; choose another with --dir")
+        _hold(folder)
         shutil.rmtree(folder)
     folder.mkdir(mode=0o700, parents=True)
-    (folder / _MARK).touch()
+    lock = _hold(folder)
     port = _free_port()
     _say(f"A site in {folder}/: configuration, vault key, database")
     _run(folder, "init", "--dir", str(folder), "--listen", f"127.0.0.1:{port}")
@@ -89,7 +92,18 @@ def _make_site(folder: Path) -> _Site:
         "flow: challenge ", "reject_delay: 0s\n    flow: challenge ", 1
     ) + ('log: {format: json}\nsyslog: "off"\n')
     config.write_text(text, encoding="utf-8")
-    return _Site(folder, config, port, client.secrets[0])
+    return _Site(folder, config, port, client.secrets[0], lock)
+
+
+def _hold(folder: Path) -> IO[bytes]:
+    """Mark a folder as a demo's, and as in use for as long as the file is open."""
+    mark = (folder / _MARK).open("ab")
+    try:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        mark.close()
+        raise _NotAsExpectedError(f"another demo is running in {folder}; end it, or choose --dir") from error
+    return mark
 
 
 def _make_person(site: _Site) -> SoftFob:
@@ -140,7 +154,7 @@ def _transcript(site: _Site, fob: SoftFob) -> None:
         state = _password_step(nas)
         code = _press(file)
         accepted = nas.ask(_USER, code, state)
-        _line(f"> Access-Request    {_USER}, code {code}, State", "<", accepted.kind, "accept")
+        _line(f"> {_USER}, code {code}, State", "<", accepted.kind, "accept")
         again = nas.repeat()
         same = again.raw == accepted.raw
         _line(
@@ -151,24 +165,22 @@ def _transcript(site: _Site, fob: SoftFob) -> None:
         _say("\nThe same code once more, in a new login:\n")
         state = _password_step(nas)
         replay = nas.ask(_USER, code, state)
-        _line(
-            f"> Access-Request    {_USER}, code {code} again", f'< refused: "{replay.prompt}"', replay.kind, "challenge"
-        )
+        _line(f"> {_USER}, code {code} again", f'< refused: "{replay.prompt}"', replay.kind, "challenge")
         code = _press(file)
         _line(
-            f"> Access-Request    {_USER}, next code {code}, State",
+            f"> {_USER}, next code {code}, State",
             "<",
             nas.ask(_USER, code, replay.state).kind,
             "accept",
         )
         _say("\nA wrong password:\n")
-        _line(f"> Access-Request    {_USER}, wrong password", "<", nas.ask(_USER, "wrong").kind, "reject")
+        _line(f"> {_USER}, wrong password", "<", nas.ask(_USER, "wrong").kind, "reject")
     _say("\nEvery step was as it must be: in, out, and never twice with one code.")
 
 
 def _password_step(nas: Nas) -> bytes | None:
     asked = nas.ask(_USER, _PASSWORD)
-    _line(f"> Access-Request    {_USER}, password", f'< "{asked.prompt}"', asked.kind, "challenge")
+    _line(f"> {_USER}, password", f'< "{asked.prompt}"', asked.kind, "challenge")
     return asked.state
 
 
@@ -180,14 +192,14 @@ def _press(file: Path) -> str:
 
 def _line(sent: str, before: str, got: str, expected: str) -> None:
     words = {"accept": "Access-Accept", "reject": "Access-Reject", "challenge": "Access-Challenge"}
-    typer.echo(f"  {sent:<52} {before} {words.get(got, got)}")
+    typer.echo(f"  {sent:<37} {before} {words.get(got, got)}")
     if got != expected:
         raise _NotAsExpectedError(f"expected {expected}, got {got}")
 
 
 def _leave_running(site: _Site, process: subprocess.Popen[bytes]) -> None:
     radiusd2fa = f"{Path(sys.argv[0])} -c {site.config}"
-    _say(f"\nTry it by hand, from another terminal (the password is: {_PASSWORD}):\n")
+    _say(f"\nTry it by hand, from two other terminals (the password is: {_PASSWORD}):\n")
     _say(f"  {radiusd2fa} login {_USER}\n  {radiusd2fa} fob\n  {radiusd2fa} token list\n")
     _say("The daemon runs until Ctrl-C.")
     with contextlib.suppress(KeyboardInterrupt):

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from radiusd2fa.cli.site import complain, refuse, site_settings, wrong_usage
+from radiusd2fa.cli.site import DEFAULT_CONFIG, complain, refuse, site_settings, wrong_usage
 
 _CONFIGURATION: Final = """\
 # radiusd2fa: what this site has chosen. Every option, at its default and explained, is shown in
-# share/radiusd2fa/config/radiusd2fa.yaml. After a change: radiusd2fa -c THIS-FILE check
+# {reference}
+# After a change: radiusd2fa -c THIS-FILE check
 
 listen: {{udp: ["{listen}"]}}
 store: {store}
@@ -56,8 +59,11 @@ def init(
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_missing("configuration", config, lambda: _write_configuration(config, listen, _url(store)))
         settings = site_settings(config)
+        database = database_path(settings.store)
+        if database.exists() and not settings.vault_key.exists():
+            refuse(f"{settings.vault_key}: gone, and a new one cannot open {database}; restore the key from your copy")
         _make_missing("vault key", settings.vault_key, lambda: vault.create(settings.vault_key))
-        key, database = vault.load(settings.vault_key), database_path(settings.store)
+        key = vault.load(settings.vault_key)
         _make_missing("database", database, lambda: create(database, key))
     except OSError as error:
         complain(f"{error.filename or directory}: {error.strerror}")
@@ -66,8 +72,8 @@ def init(
         refuse(str(error))
     except vault.VaultError as error:
         wrong_usage(str(error))
-    option = f" -c {config}"
-    typer.echo(f"\nnext: radiusd2fa{option} user add NAME\n      radiusd2fa{option} token add --user NAME --kind hotp")
+    option = "" if config == DEFAULT_CONFIG else f" -c {shlex.quote(str(config))}"
+    typer.echo(f"\nnext: radiusd2fa{option} user add NAME\n      radiusd2fa{option} token add --user NAME --kind totp")
     typer.echo(f"      radiusd2fa{option} serve")
 
 
@@ -83,8 +89,14 @@ def _url(store: Path | None) -> str:
     return "sqlite:///radiusd2fa.db            # beside this file" if store is None else f"sqlite:///{store.absolute()}"
 
 
+def _reference() -> Path:
+    """The shipped configuration that shows every option: in a checkout, or where the package has put its data."""
+    checkout = Path(__file__).parents[2] / "config/radiusd2fa.yaml"
+    return checkout if checkout.exists() else Path(sys.prefix) / "share/radiusd2fa/config/radiusd2fa.yaml"
+
+
 def _write_configuration(path: Path, listen: str, store: str) -> None:
-    text = _CONFIGURATION.format(listen=listen, store=store, secret=secrets.token_urlsafe(24))
+    text = _CONFIGURATION.format(reference=_reference(), listen=listen, store=store, secret=secrets.token_urlsafe(24))
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)

@@ -75,7 +75,7 @@ async def _serve(settings: Settings, key: Vault, journal: Journal) -> None:
     keeping_watch.cancel()
     await server.stop()
     counted = " ".join(f"{what}={count}" for what, count in sorted(server.counters.items()) if count)
-    journal.note("info", "server.stopped", message=counted)
+    journal.note("info", "server.stopped", message=counted or "nothing came in")
 
 
 def _bound(listener: type[UdpListener], host: str, port: int) -> UdpListener:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import typer
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:  # loaded when a command runs, so that `--help` stays quick
     from radiusd2fa.settings import Settings
     from radiusd2fa.store.registry import Registry
 
-REFUSED = 1
-WRONG_USAGE = 2
+DEFAULT_CONFIG: Final = Path("/etc/radiusd2fa/radiusd2fa.yaml")
+
+REFUSED: Final = 1
+WRONG_USAGE: Final = 2
 
 
 def complain(text: str) -> None:
@@ -75,6 +78,11 @@ def site_registry(path: Path) -> Iterator[Registry]:
         refuse(f"the database could not do it: {error.orig}; is the disk full, or another change at work?")
     except (StoreError, vault.VaultError) as error:
         wrong_usage(str(error))
+
+
+def program(ctx: typer.Context) -> str:
+    """Return how to call the program again about the same site, for a hint that can be pasted."""
+    return f"radiusd2fa -c {shlex.quote(str(ctx.obj))}" if ctx.obj != DEFAULT_CONFIG else "radiusd2fa"
 
 
 def acting_administrator() -> str:

@@ -43,17 +43,26 @@ class Kind(StrEnum):
 def add(
     ctx: typer.Context,
     kind: Annotated[Kind, typer.Option(help="hotp has a button, totp a clock.", show_default=False)],
-    user: Annotated[str | None, typer.Option(help="Whose it is.", show_default="nobody: it goes into stock")] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose it is; else it goes into stock.", show_default=False)
+    ] = None,
     secret_stdin: Annotated[
         bool, typer.Option("--secret-stdin", help="The seed, hex or base32, is the first line of standard input.")
     ] = False,
-    counter: Annotated[int, typer.Option(min=0, max=_LARGEST_COUNTER, help="hotp: the next counter that counts.")] = 0,
-    digits: Annotated[int, typer.Option(min=6, max=8, help="Length of a code.")] = 6,
+    counter: Annotated[
+        int, typer.Option(min=0, max=_LARGEST_COUNTER, metavar="N", help="hotp: the next counter that counts.")
+    ] = 0,
+    digits: Annotated[int, typer.Option(min=6, max=8, metavar="N", help="Length of a code.")] = 6,
     step: Annotated[
-        int | None, typer.Option(min=15, max=120, help="totp: seconds that a code is shown.", show_default="30")
+        int | None,
+        typer.Option(
+            min=15, max=120, metavar="S", help="totp: seconds that a code is shown, else 30.", show_default=False
+        ),
     ] = None,
-    algorithm: Annotated[str, typer.Option(help="sha1, sha256 or sha512.")] = "sha1",
-    serial: Annotated[str | None, typer.Option(help="The serial on its back.", show_default="one is made up")] = None,
+    algorithm: Annotated[str, typer.Option(metavar="A", help="sha1, sha256 or sha512.")] = "sha1",
+    serial: Annotated[
+        str | None, typer.Option(metavar="S", help="The serial on its back; else one is made up.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a token. Without --secret-stdin a seed is made and shown once, as otpauth URI and QR code."""
@@ -96,7 +105,7 @@ def add(
 @app.command("list")
 def list_tokens(
     ctx: typer.Context,
-    user: Annotated[str | None, typer.Option(help="Only this person's.", show_default=False)] = None,
+    user: Annotated[str | None, typer.Option(metavar="NAME", help="Only this person's.", show_default=False)] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show all tokens, or one person's."""
@@ -142,7 +151,9 @@ def show(ctx: typer.Context, serial: Serial, as_json: AsJson = False) -> None:
 
 @app.command()
 def assign(
-    ctx: typer.Context, serial: Serial, user: Annotated[str, typer.Option(help="Who gets it.", show_default=False)]
+    ctx: typer.Context,
+    serial: Serial,
+    user: Annotated[str, typer.Option(metavar="NAME", help="Who gets it.", show_default=False)],
 ) -> None:
     """Hand a token out of the stock to a person."""
     owner = canonical_name(user)
@@ -196,6 +207,8 @@ def resync(
         token = registry.with_seed(serial)
         find = find_functions((token.kind,))[token.kind]
         found = resynchronise(token, code1.encode(), code2.encode(), now(), rules, find)
+        if found is None and not all(len(code) == token.digits and code.isdecimal() for code in (code1, code2)):
+            refuse(f"{serial}: these are not two new codes in a row; a code of this token has {token.digits} digits")
         if found is None:
             refuse(
                 f"{serial}: these are not two new codes in a row within the resynchronisation window; "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from radiusd2fa.cli.site import canonical_name, now, read_secret, site_registry, site_settings, wrong_usage
+from radiusd2fa.cli.site import canonical_name, now, program, read_secret, site_registry, site_settings, wrong_usage
 from radiusd2fa.cli.tables import moment, show_facts, show_json, show_table, user_state
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ def add(
     name: Name,
     password_stdin: PasswordStdin = False,
     no_password: Annotated[bool, typer.Option("--no-password", help="The password is checked elsewhere.")] = False,
-    group: Annotated[list[str] | None, typer.Option(help="A group, for the rules; may be given again.")] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(metavar="GROUP", help="A group, for the rules; may be given again.")
+    ] = None,
 ) -> None:
     """Add a person. Asks for a password unless told otherwise."""
     user, hashed = canonical_name(name), None
@@ -41,7 +44,7 @@ def add(
         wrong_usage("a group name holds no comma and is not empty")
     with site_registry(ctx.obj) as registry:
         registry.add_user(user, hashed, groups, now())
-    typer.echo(f"added {user}; next: radiusd2fa token add --user {user} --kind hotp")
+    typer.echo(f"added {user}; next: {program(ctx)} token add --user {shlex.quote(user)} --kind totp")
 
 
 @app.command()

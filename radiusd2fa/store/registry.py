@@ -323,7 +323,7 @@ def _find_user(connection: Connection, name: str) -> Row[Any]:
     row = connection.execute(select(users).where(users.c.name == name)).first()
     if row is None:
         count = connection.execute(select(func.count()).select_from(users)).scalar_one()
-        raise RefusedError(f"there is no user {name} among {count}; `radiusd2fa user list` shows them")
+        raise RefusedError(f"there is no user {name}; `radiusd2fa user list` shows the {count} there are")
     return row
 
 

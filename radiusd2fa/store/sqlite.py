@@ -91,7 +91,9 @@ def check_revision(connection: sqlite3.Connection, path: Path) -> None:
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path}: this is no SQLite database ({error}); restore it from your backup") from error
     if row is None:
-        raise StoreError(f"{path}: this is no database of radiusd2fa; `radiusd2fa init` makes one")
+        raise StoreError(
+            f"{path}: this is no database of radiusd2fa; restore your backup, or move it away and run `radiusd2fa init`"
+        )
     if row[0] != REVISION:
         raise StoreError(
             f"{path}: the database has schema {row[0]}, this version of radiusd2fa needs {REVISION}; "

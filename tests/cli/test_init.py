@@ -73,11 +73,14 @@ def test_only_what_is_missing_is_made(shell: Shell, missing: str) -> None:
     assert shell.say("check").code == 0
 
 
-def test_a_new_key_for_an_old_database_is_no_working_site(shell: Shell) -> None:
-    """When only the key is gone, a new one does not pretend to open what the old one sealed."""
+def test_no_new_key_is_made_for_an_old_database(shell: Shell) -> None:
+    """When only the key is gone, a new one would open nothing: it is refused, and nothing is made."""
     (shell.folder / "vault.key").unlink()
-    command("init", "--dir", str(shell.folder))
-    assert "restore the key file" in shell.wrong("check")
+    said = shell.say("init", "--dir", str(shell.folder))
+    assert said.code == 1
+    assert "restore the key" in said.err
+    assert not (shell.folder / "vault.key").exists()
+    assert "restore it from your copy" in shell.wrong("check")
 
 
 def test_secrets_are_random_and_not_shown(tmp_path: Path) -> None:

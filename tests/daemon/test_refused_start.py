@@ -75,7 +75,7 @@ REFUSALS: Final[dict[str, tuple[Spoil, str]]] = {
     "no SQLite file": (_no_sqlite, "radiusd2fa.db: "),
     "no vault key": (_no_vault_key, "no vault key"),
     "a vault key open to others": (_open_vault_key, "chmod 600"),
-    "a vault key behind a link": (_linked_vault_key, "no vault key"),
+    "a vault key behind a link": (_linked_vault_key, "cannot open the vault key"),
     "a cut vault key": (_broken_vault_key, "this is no vault key file"),
     "the vault key of another site": (_vault_key_of_another_site, "sealed under vault key"),
 }
