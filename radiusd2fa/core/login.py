@@ -122,7 +122,7 @@ def _code_alone(facts: Facts, octets: bytes) -> Outcome:
     judgement = judge(facts, TypedCode.read(octets))
     if judgement.matched is None:
         return _refuse(facts, judgement)
-    return _accept(facts, judgement, password_settled=True)
+    return _accept(facts, judgement, password_settled=not _password_wanted(facts))
 
 
 def _chap(facts: Facts, answer: ChapAnswer) -> Outcome:
@@ -132,7 +132,7 @@ def _chap(facts: Facts, answer: ChapAnswer) -> Outcome:
     judgement = judge(facts, answer)
     if judgement.matched is None:
         return _refuse(facts, judgement)
-    return _accept(facts, judgement, password_settled=True)
+    return _accept(facts, judgement, password_settled=not _password_wanted(facts))
 
 
 def _together(facts: Facts, readings: list[tuple[bytes, bytes]]) -> Outcome:
@@ -232,8 +232,12 @@ def _is_ours(facts: Facts, challenge: PendingChallenge) -> bool:
         challenge.nas == nas.name
         and challenge.user_name == facts.name
         and challenge.user_id == (None if user is None else user.id)
-        and (challenge.kind is ChallengeKind.PASSWORD or challenge.password_passed or not _password_wanted(facts))
+        and (challenge.kind is ChallengeKind.PASSWORD or _is_settled(facts, challenge))
     )
+
+
+def _is_settled(facts: Facts, challenge: PendingChallenge) -> bool:
+    return challenge.password_passed or not _password_wanted(facts)
 
 
 def _password_wanted(facts: Facts) -> bool:
@@ -243,7 +247,7 @@ def _password_wanted(facts: Facts) -> bool:
 def _code_answered(facts: Facts, challenge: PendingChallenge, closing: CloseChallenge, text: bytes) -> Outcome:
     judgement = judge(facts, TypedCode.read(text))
     if judgement.matched is not None:
-        return _accept(facts, judgement, (closing,), password_settled=True)
+        return _accept(facts, judgement, (closing,), password_settled=_is_settled(facts, challenge))
     if challenge.tries > 1:
         return _ask(
             facts,

@@ -58,12 +58,7 @@ class _Commit:
 class Store:
     """One open database. Everything is called from one thread."""
 
-    def __init__(
-        self,
-        path: Path,
-        vault: Vault,
-        alarm: Callable[[str], None],
-    ) -> None:
+    def __init__(self, path: Path, vault: Vault, alarm: Callable[[str], None]) -> None:
         """``alarm`` hears once when the database stops working and once when it works again."""
         self._vault = vault
         self._alarm = alarm
