@@ -6,6 +6,7 @@ RFC 2865 5.2 bounds a password to 128 octets.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import sqlite3
@@ -251,3 +252,13 @@ def test_sudo_is_seen_through(uid: int, sudo: str | None, actor: str, monkeypatc
     if sudo is not None:
         monkeypatch.setenv("SUDO_UID", sudo)
     assert site.acting_administrator() == actor
+
+
+def test_a_change_that_the_database_refuses_shows_no_hash(shell: Shell) -> None:
+    """The driver's error is told in one line, without the values that were to be written."""
+    with contextlib.closing(sqlite3.connect(shell.folder / "radiusd2fa.db")) as database:
+        database.execute("CREATE TRIGGER broken BEFORE INSERT ON users BEGIN SELECT RAISE(ABORT, 'planted'); END")
+    error = shell.refused("user", "add", "dave", "--password-stdin", typed=PASSWORD)
+    assert "planted" in error
+    assert "argon2" not in error
+    assert len(error.splitlines()) == 1

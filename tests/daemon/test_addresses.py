@@ -131,3 +131,16 @@ def test_an_unsigned_request_that_came_through_a_proxy_is_dropped(daemon: Daemon
             (33, b"1"),
             (33, b"2"),
         )
+
+
+def test_a_flood_of_strangers_drowns_no_other_line(site: Site) -> None:
+    """Of unknown sources only so many are named; a wrong signature from a client is still said after them."""
+    with site.serving() as daemon:
+        for number in range(1, 101):
+            with Peer(daemon.address, SECRET, f"127.9.9.{number}") as stranger:
+                stranger.send(request(SECRET, "alice", b"123456"))
+        with daemon.peer() as client:
+            client.send(request(b"a wrong shared secret", "alice", b"123456"))
+        assert daemon.wait_for("packet.dropped", reason="wrong_message_authenticator")
+        named = [line["source"] for line in daemon.lines("packet.dropped") if line["reason"] == "unknown_client"]
+        assert len(named) == len(set(named)) == 64

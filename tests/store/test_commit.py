@@ -522,6 +522,17 @@ def test_a_bug_in_one_effect_is_nobodys_yes(desk: Desk) -> None:
     assert desk.commit(SPEND) is True
 
 
+def test_an_error_leaves_no_lock_behind(site: Site, desk: Desk) -> None:
+    """After a login that no database takes, other programs can write at once: the broken transaction is undone."""
+    assert isinstance(desk.commit(replace(SPEND, to=2**63)), StoreUnavailableError)
+    other = sqlite3.connect(site.path, isolation_level=None, timeout=0)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+    finally:
+        other.close()
+
+
 def test_a_locked_database_is_waited_for_and_then_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another program holds the database the answer is "not known"; afterwards the very same code is accepted."""
     monkeypatch.setattr(engine, "BUSY_TIMEOUT", 0.05)
