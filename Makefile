@@ -21,12 +21,13 @@ help: ## This list
 	@echo 'e.g. make test ARGS="-k hotp"; PYTHON=... chooses the Python.'
 
 .PHONY: demo
-demo: $(READY) ## Start a server, log in with a password and a key-fob code, keep running until Ctrl-C
-	@exec $(BIN)/radiusd2fa demo $(ARGS)
+demo: $(READY) ## Start a server, log in with a key fob and a security key (KEY=usb: your own), run until Ctrl-C
+	@exec $(BIN)/radiusd2fa demo $(if $(KEY),--key $(KEY)) $(ARGS)
 
 .PHONY: test
 test: $(READY) ## Run all tests; as root on Debian, install the real programs that some need
 	@.ci/packages
+	@.ci/nfc
 	@exec $(BIN)/python -m pytest -m 'not soak' $(ARGS)
 
 .PHONY: check
@@ -44,8 +45,9 @@ soak: $(READY) ## Run the tests that take minutes
 	@exec $(BIN)/python -m pytest -m soak $(ARGS)
 
 .PHONY: wheel
-wheel: $(READY) ## Build dist/*.whl, to install with constraints.txt (systemd/README.md)
+wheel: $(READY) ## Build dist/*.whl: the daemon (systemd/README.md installs it), and radiusd2fa-key for laptops
 	@$(BIN)/hatchling build --target wheel
+	@cd radiusd2fa/keys && ../../$(BIN)/hatchling build --target wheel --directory ../../dist
 
 .PHONY: lock
 lock: $(READY) ## Pin again what pyproject.toml asks for; ARGS=--upgrade takes newer releases

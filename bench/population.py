@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keys
 from argon2 import PasswordHasher
 from servers import SECRET, name_of, seed_of
 from sqlalchemy import Table, insert
@@ -33,6 +34,8 @@ class Site:
     users: int
     populated_in: float
     """Seconds that the bulk insertion took."""
+    keys: bool = False
+    """Whether the people have security keys instead of fobs."""
 
     @property
     def counters(self) -> Path:
@@ -46,8 +49,15 @@ class Site:
 
     def configuration(self, primary: str) -> Path:
         """Write the configuration with this primary backend; code-only for 127.0.0.1, challenge for 127.0.0.2."""
-        path = self.folder / f"{primary}.yaml"
+        path = self.folder / f"{primary}{'-keys' if self.keys else ''}.yaml"
         path.touch(mode=0o600)
+        keys_too = (
+            f"""fido: {{rp_id: {keys.RP_ID}, origin: "{keys.ORIGIN}"}}
+rules: [{{name: all, factors: [fido], ceremonies: [paste]}}]
+"""
+            if self.keys
+            else ""
+        )
         path.write_text(
             f"""listen: {{udp: ["127.0.0.1:0"]}}
 store: "sqlite:///{self.folder}/radiusd2fa.db"
@@ -55,15 +65,16 @@ vault: {{key_file: vault.key}}
 clients:
   fobs: {{networks: [127.0.0.1/32], secret: "{SECRET}", flow: code-only}}
   vpn: {{networks: [127.0.0.2/32], secret: "{SECRET}", flow: challenge}}
+  keys: {{networks: [{keys.ADDRESS}/32], secret: "{SECRET}", flow: challenge}}
 primary: {{kind: {primary}}}
 syslog: {{to: "unix:{self.syslog}"}}
 log: {{format: json}}
-"""
+{keys_too}"""
         )
         return path
 
 
-def settle(folder: Path, count: int) -> Site:
+def settle(folder: Path, count: int, *, with_keys: bool = False) -> Site:
     """Make a site with ``count`` people; all share one password and its one argon2id hash."""
     folder.mkdir(mode=0o700)
     began = time.monotonic()
@@ -85,11 +96,11 @@ def settle(folder: Path, count: int) -> Site:
                 "id": i + 1,
                 "serial": f"F{i:07}",
                 "user_id": i + 1,
-                "kind": "hotp",
-                "sealed": seal(i + 1, seed_of(i)),
-                "digits": 6,
-                "algorithm": "sha1",
-                "step": 30,
+                "kind": "fido" if with_keys else "hotp",
+                "sealed": seal(i + 1, keys.attested(i) if with_keys else seed_of(i)),
+                "digits": 0 if with_keys else 6,
+                "algorithm": "es256" if with_keys else "sha1",
+                "step": 0 if with_keys else 30,
                 "state": "active",
                 "created": now,
                 "moving_factor": 0,
@@ -100,7 +111,7 @@ def settle(folder: Path, count: int) -> Site:
     connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
-    return Site(folder, count, time.monotonic() - began)
+    return Site(folder, count, time.monotonic() - began, with_keys)
 
 
 def _fill(connection: sqlite3.Connection, table: Table, rows: Iterator[dict[str, Any]]) -> None:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import keys
 import population
 import report
 import servers
@@ -30,6 +31,7 @@ PAGE: Final = servers.HERE.parent / "docs/performance.md"
 OUTSTANDING: Final = (1, 16, 64, 128)
 SIZES: Final = (1_000, 10_000, 1_000_000)
 ARGON2_OUTSTANDING: Final = 16
+KEY_USERS: Final = 1_000
 
 
 @dataclass(slots=True)
@@ -85,6 +87,9 @@ class Bench:
                 self.rows.append(self.code_only(ours, site, outstanding))
             for outstanding in self.outstanding:
                 self.rows.append(self.challenge(ours, site, "challenge", outstanding))
+        crowd = population.settle(self.folder / "site-keys", KEY_USERS, with_keys=True)
+        with self.daemon(crowd, "none") as ours:
+            self.rows.append(self.security_keys(ours, crowd))
         with self.daemon(site, "local") as ours:
             self.rows.append(self.challenge(ours, site, "challenge + argon2id", ARGON2_OUTSTANDING))
 
@@ -96,6 +101,17 @@ class Bench:
         """Password, Access-Challenge, code: two packets a login."""
         options: tuple[str | Path, ...] = ("--from", "127.0.0.2", "--password", population.PASSWORD)
         return self.measure(server, flow, "challenge", site.users, outstanding, "--counters", site.counters, *options)
+
+    def security_keys(self, server: Server, site: population.Site) -> Row:
+        """Password, prompt with a code, response: two packets and one ES256 signature a login."""
+        before = server.usage()
+        load = keys.Crowd(server.port, site.users, report.MEASURED_AT).run(self.seconds)
+        after = server.usage()
+        row = Row(
+            server.name, "security key", load, (after.cpu - before.cpu) / load.accepts * 1e6, after.rss, after.peak
+        )
+        print(report.line(row), file=sys.stderr)
+        return row
 
     @contextmanager
     def daemon(self, site: population.Site, primary: str) -> Iterator[Server]:

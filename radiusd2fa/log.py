@@ -155,6 +155,8 @@ _LEVEL_BY_REASON: Final[Mapping[str, Level]] = {
     Reason.LOCKED: Level.WARNING,
     Reason.CALLER_LOCKED: Level.WARNING,
     Reason.REPLAYED: Level.WARNING,
+    Reason.STATION_CONTESTED: Level.WARNING,
+    Reason.KEY_CLONED: Level.ERROR,
     Reason.PRIMARY_UNAVAILABLE: Level.ERROR,
     Reason.STORE_UNAVAILABLE: Level.ERROR,
     Reason.OVERSIZED_REPLY: Level.ERROR,

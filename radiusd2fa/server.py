@@ -32,6 +32,7 @@ from radiusd2fa.core.model import (
     Reject,
     Reply,
     Silence,
+    WriteEvent,
 )
 from radiusd2fa.listeners.udp import Datagram, UdpListener
 from radiusd2fa.primary import Primary
@@ -237,6 +238,9 @@ class Server:
     def _conclude(self, login: _Login, outcome: Reply, event: Event, result: Committed) -> None:
         if result is True:
             self._journal.record(event)
+            for effect in outcome.effects:
+                if isinstance(effect, WriteEvent):
+                    self._journal.record(effect.event)
             self._reply(login, outcome)
         elif result is False:
             # somebody else spent this code or State, or the account changed, between our look and our write

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from radiusd2fa import __version__
-from radiusd2fa.cli import token, user
+from radiusd2fa.cli import db, key, token, user
 from radiusd2fa.cli.check import check
 from radiusd2fa.cli.demo import demo
 from radiusd2fa.cli.fob import fob
@@ -20,6 +20,8 @@ from radiusd2fa.cli.init import init
 from radiusd2fa.cli.login import login
 from radiusd2fa.cli.serve import serve
 from radiusd2fa.cli.site import DEFAULT_CONFIG
+from radiusd2fa.cli.softkey import softkey
+from radiusd2fa.cli.station import station
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -48,10 +50,12 @@ def _root(
     ctx.obj = config
 
 
-for command in (init, serve, check, login, fob, demo):
+for command in (init, serve, check, login, station, fob, softkey, demo):
     app.command()(command)
 app.add_typer(user.app, name="user")
 app.add_typer(token.app, name="token")
+app.add_typer(key.app, name="key")
+app.add_typer(db.app, name="db")
 
 
 def main() -> None:

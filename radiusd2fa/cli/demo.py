@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import secrets
 import shutil
@@ -18,14 +19,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from radiusd2fa.cli import demo_key
 from radiusd2fa.cli.site import complain
 
 if TYPE_CHECKING:
+    from radiusd2fa.core.invitation import KeyCard
     from radiusd2fa.emulators.nas import Nas
     from radiusd2fa.emulators.softfob import SoftFob
 
@@ -37,6 +41,11 @@ _PATIENCE: Final = 15.0
 
 class _NotAsExpectedError(Exception):
     """A step of the demo went otherwise than it must."""
+
+
+class _Key(StrEnum):
+    EMULATED = "emulated"
+    USB = "usb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +61,24 @@ def demo(
     folder: Annotated[
         Path, typer.Option("--dir", metavar="D", help="Where the demo keeps its state; made anew each time.")
     ] = Path("demo-state"),
+    key: Annotated[
+        _Key, typer.Option(help="The security key: emulated, or one that is plugged in.", show_choices=True)
+    ] = _Key.EMULATED,
 ) -> None:
-    """Show a login with password and key fob, end to end, then leave the daemon running for you to try.
+    """Show logins with a key fob and a security key, end to end, then leave the daemon running for you to try.
 
     Without a terminal, or with CI=true, it ends after the transcript: 0 when every step was as expected, else 1.
     """
     try:
         site = _make_site(folder)
         fob = _make_person(site)
-        with _daemon(site) as process:
-            _transcript(site, fob)
+        with demo_key.plugged_in(site.folder, real=key is _Key.USB) as plugged, _daemon(site) as process:
+            _say(f"A user {demo_key.USER} with a password and a security key")
+            card = demo_key.register(plugged, _administer(site))
+            demo_key.hand_over(card, site.folder)
+            _transcript(site, fob, plugged, card)
             if sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("CI") != "true":
-                _leave_running(site, process)
+                _leave_running(site, process, plugged)
     except (_NotAsExpectedError, OSError) as error:
         complain(f"the demo did not go as it must: {error}")
         raise typer.Exit(1) from None
@@ -89,8 +104,8 @@ def _make_site(folder: Path) -> _Site:
     client = load_settings(config).clients[0]
     # no wait before a refusal: the demo shows refusals, and nobody measures its answers
     text = config.read_text(encoding="utf-8").replace(
-        "flow: challenge ", "reject_delay: 0s\n    flow: challenge ", 1
-    ) + ('log: {format: json}\nsyslog: "off"\n')
+        "flow: challenge ", f"reject_delay: 0s\n    {demo_key.CLIENT_SETTINGS}flow: challenge ", 1
+    ) + (f'log: {{format: json}}\nsyslog: "off"\n{demo_key.SETTINGS}')
     config.write_text(text, encoding="utf-8")
     return _Site(folder, config, port, client.secrets[0], lock)
 
@@ -145,7 +160,7 @@ def _daemon(site: _Site) -> Iterator[subprocess.Popen[bytes]]:
 # --- the transcript ------------------------------------------------------------------------------------------------
 
 
-def _transcript(site: _Site, fob: SoftFob) -> None:
+def _transcript(site: _Site, fob: SoftFob, key: demo_key.DemoKey, card: KeyCard) -> None:
     from radiusd2fa.emulators.nas import Nas
 
     file = site.folder / "fob.json"
@@ -175,7 +190,8 @@ def _transcript(site: _Site, fob: SoftFob) -> None:
         )
         _say("\nA wrong password:\n")
         _line(f"> {_USER}, wrong password", "<", nas.ask(_USER, "wrong").kind, "reject")
-    _say("\nEvery step was as it must be: in, out, and never twice with one code.")
+        demo_key.transcript(nas, key, card, _line, _say)
+    _say("\nEvery step was as it must be: in, out, never twice with one code, and never for another host.")
 
 
 def _password_step(nas: Nas) -> bytes | None:
@@ -197,10 +213,15 @@ def _line(sent: str, before: str, got: str, expected: str) -> None:
         raise _NotAsExpectedError(f"expected {expected}, got {got}")
 
 
-def _leave_running(site: _Site, process: subprocess.Popen[bytes]) -> None:
-    radiusd2fa = f"{Path(sys.argv[0])} -c {site.config}"
-    _say(f"\nTry it by hand, from two other terminals (the password is: {_PASSWORD}):\n")
-    _say(f"  {radiusd2fa} login {_USER}\n  {radiusd2fa} fob\n  {radiusd2fa} token list\n")
+def _leave_running(site: _Site, process: subprocess.Popen[bytes], key: demo_key.DemoKey) -> None:
+    program = Path(sys.argv[0])
+    radiusd2fa = f"{program} -c {site.config}"
+    _say("\nTry it by hand, from two other terminals.\n")
+    _say(f"With the fob (password: {_PASSWORD}):\n\n  {radiusd2fa} login {_USER}\n  {radiusd2fa} fob\n")
+    device = f" --device {key.device}" if key.device else ""
+    laptop = f"XDG_CONFIG_HOME={demo_key.laptop(site.folder).absolute()} {program}-key"
+    _say(f"With the security key (password: {demo_key.PASSWORD}); copy the RK1-... of the prompt:\n")
+    _say(f"  {radiusd2fa} login {demo_key.USER}\n  {laptop} respond{device} RK1-...\n")
     _say("The daemon runs until Ctrl-C.")
     with contextlib.suppress(KeyboardInterrupt):
         process.wait()
@@ -216,11 +237,19 @@ def _free_port() -> int:
         return port
 
 
-def _run(folder: Path, *arguments: str, stdin: str = "") -> None:
+def _run(folder: Path, *arguments: str, stdin: str = "", shown: bool = False) -> str:
     command = [sys.executable, "-m", "radiusd2fa.cli.app", *arguments]
-    done = subprocess.run(command, input=stdin.encode(), capture_output=True, check=False)  # noqa: S603 - ourselves
+    done = subprocess.run(  # noqa: S603 - ourselves
+        command, input=stdin.encode(), stdout=subprocess.PIPE, stderr=None if shown else subprocess.PIPE, check=False
+    )
     if done.returncode:
-        raise _NotAsExpectedError(f"radiusd2fa {arguments[0]} in {folder}: {done.stderr.decode()}")
+        why = "its reason stands above" if shown else done.stderr.decode()
+        raise _NotAsExpectedError(f"radiusd2fa {arguments[0]} in {folder}: {why}")
+    return done.stdout.decode()
+
+
+def _administer(site: _Site) -> Callable[..., str]:
+    return functools.partial(_run, site.folder, "-c", str(site.config))
 
 
 _say: Final[Callable[[str], None]] = typer.echo

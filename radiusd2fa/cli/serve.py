@@ -40,7 +40,6 @@ def serve(ctx: typer.Context) -> None:
 
 async def _serve(settings: Settings, key: Vault, journal: Journal) -> None:
     from radiusd2fa import __version__
-    from radiusd2fa.core.rules import FACTORS
     from radiusd2fa.factors import find_functions
     from radiusd2fa.listeners.udp import UdpListener
     from radiusd2fa.primary import open_primary
@@ -51,7 +50,8 @@ async def _serve(settings: Settings, key: Vault, journal: Journal) -> None:
     listeners = [_bound(UdpListener, endpoint.host, endpoint.port) for endpoint in settings.listen]
     path = database_path(settings.store)
     store = Store(path, key, lambda text: journal.note("error", "store.alarm", error=text))
-    server = Server(settings, find_functions(FACTORS), open_primary(settings.primary), journal, store)
+    factors = find_functions(settings.rules.factors())
+    server = Server(settings, factors, open_primary(settings.primary), journal, store)
     loop = asyncio.get_running_loop()
     asked_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -14,15 +14,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import typer
 
 if TYPE_CHECKING:  # loaded when a command runs, so that `--help` stays quick
     from radiusd2fa.settings import Settings
+    from radiusd2fa.store.administration import Administration
+    from radiusd2fa.store.keyring import Keyring
     from radiusd2fa.store.registry import Registry
 
 DEFAULT_CONFIG: Final = Path("/etc/radiusd2fa/radiusd2fa.yaml")
+
+Desk = TypeVar("Desk", bound="Administration")
 
 REFUSED: Final = 1
 WRONG_USAGE: Final = 2
@@ -59,19 +63,35 @@ def site_settings(path: Path) -> Settings:
 
 @contextmanager
 def site_registry(path: Path) -> Iterator[Registry]:
+    """Open the store to administer people and tokens."""
+    from radiusd2fa.store.registry import Registry
+
+    with _opened(Registry, path) as registry:
+        yield registry
+
+
+@contextmanager
+def site_keyring(path: Path) -> Iterator[Keyring]:
+    """Open the store to administer security keys."""
+    from radiusd2fa.store.keyring import Keyring
+
+    with _opened(Keyring, path) as keyring:
+        yield keyring
+
+
+@contextmanager
+def _opened(kind: type[Desk], path: Path) -> Iterator[Desk]:
     """Open the store for administration; refusals end the command with 1, a broken site with 2."""
     from sqlalchemy.exc import DBAPIError
 
     from radiusd2fa import vault
-    from radiusd2fa.store.registry import RefusedError, Registry
+    from radiusd2fa.store.administration import RefusedError
     from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, database_path
 
     settings = site_settings(path)
     try:
-        with Registry(
-            database_path(settings.store), vault.load(settings.vault_key), acting_administrator()
-        ) as registry:
-            yield registry
+        with kind(database_path(settings.store), vault.load(settings.vault_key), acting_administrator()) as desk:
+            yield desk
     except (RefusedError, StoreUnavailableError) as error:
         refuse(str(error))
     except DBAPIError as error:

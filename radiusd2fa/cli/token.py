@@ -117,7 +117,10 @@ def list_tokens(
         return
     show_table(
         ("serial", "kind", "user", "state", "digits", "algorithm", "last used"),
-        [(r.serial, r.kind, r.user or "-", r.state, str(r.digits), r.algorithm, moment(r.last_used)) for r in records],
+        [
+            (r.serial, r.kind, r.user or "-", r.state, str(r.digits or "-"), r.algorithm, moment(r.last_used))
+            for r in records
+        ],
         nothing="no tokens; `radiusd2fa token add --user NAME --kind hotp` adds one",
     )
 
@@ -135,13 +138,15 @@ def show(ctx: typer.Context, serial: Serial, as_json: AsJson = False) -> None:
         "kind": record.kind,
         "user": record.user or "-",
         "state": record.state,
-        "digits": str(record.digits),
+        "digits": str(record.digits or "-"),
         "algorithm": record.algorithm,
         "added": moment(record.created),
         "last used": moment(record.last_used),
     }
     if record.kind == Kind.HOTP:
         facts["next counter"] = str(record.moving_factor)
+    elif record.kind == "fido":
+        facts["has counted to"] = str(record.moving_factor)
     else:
         facts["step"] = f"{record.step} s"
         facts["last step used"] = str(record.moving_factor or "-")
@@ -227,10 +232,15 @@ def _set_state(ctx: typer.Context, serial: str, state: str) -> None:
 
 def _checked_serial(serial: str | None) -> str:
     if serial is None:
-        return "T" + "".join(secrets.choice(_CROCKFORD) for _ in range(8))
+        return made_up_serial("T")
     if not 1 <= len(serial) <= _LONGEST_SERIAL or not serial.isascii() or not serial.isprintable() or " " in serial:
         wrong_usage("a serial has 1 to 64 printable ASCII characters and no space")
     return serial
+
+
+def made_up_serial(letter: str) -> str:
+    """Return a serial for what has none on its back."""
+    return letter + "".join(secrets.choice(_CROCKFORD) for _ in range(8))
 
 
 def _parse_seed(line: bytes) -> bytes:

@@ -1,7 +1,8 @@
-"""What a person typed, as far as a code factor may look at it.
+"""What came back from a person: a code, a proof of one, or what a security key has signed.
 
 It compares, it never reveals; comparison takes the same time wherever the difference is.
-A PAP answer is the code itself (RFC 2865 5.2), a CHAP answer only proves it (RFC 2865 5.3).
+A PAP answer is the code itself (RFC 2865 5.2), a CHAP answer only proves it (RFC 2865 5.3); a key's is an assertion
+(WebAuthn 6.3.3).
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from radiusd2fa.core.record import record
 _CODE: Final = re.compile(rb"[0-9]{6,8}")
 
 
-class CodeAnswer(Protocol):
-    """Something that a code can be compared with."""
+class Answer(Protocol):
+    """Something that a code can be compared with; what a key has signed is like no code."""
 
     def may_have(self, digits: int) -> bool:
         """Whether the answer could be a code of that many digits."""
@@ -62,3 +63,37 @@ class ChapAnswer:
         """Compare as RFC 2865 5.3 says: MD5 over identifier, secret, challenge."""
         text = bytes((self.chap.identifier,)) + code + self.chap.challenge
         return compare_digest(self.chap.response, hashlib.md5(text, usedforsecurity=False).digest())
+
+
+@record
+class Assertion:
+    """One reading of what a key has signed, and what it was asked to sign (WebAuthn 6.3.3)."""
+
+    selector: bytes = field(repr=False)
+    """The first four octets of SHA-256 over the credential's id."""
+    client_data: bytes = field(repr=False)
+    authenticator_data: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+    challenge: bytes = field(repr=False)
+    """What the client data must hold."""
+    compact: bool = False
+    """Whether an ES256 signature is r||s in 64 octets, as a responder sends it, and not DER as WebAuthn has it."""
+
+
+@record
+class KeyAnswer:
+    """A key's answer: one reading for each host, or each station, whose name may have been signed."""
+
+    readings: tuple[Assertion, ...]
+    user_verification: bool
+    """Whether the key must have verified its user."""
+    refused: tuple[Assertion, ...] = ()
+    """Readings that are not allowed here; held against the key only to say in the log what went wrong."""
+
+    def may_have(self, digits: int) -> bool:
+        """It is no code."""
+        return False
+
+    def equals(self, code: bytes) -> bool:
+        """It equals none."""
+        return False

@@ -1,6 +1,6 @@
 """What a factor says about an answer, and what every factor of moving factors shares.
 
-Values and two small questions about a token; nothing here knows how a code is made.
+Values and two small questions about a token; nothing here knows how a code is made or a key signs.
 The rule behind all of it: a moving factor that was accepted once is never accepted again (RFC 4226 7.2, RFC 6238 5.2).
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from radiusd2fa.core.answer import CodeAnswer
-from radiusd2fa.core.model import Token, TokenState
+from radiusd2fa.core.answer import Answer
+from radiusd2fa.core.model import Reason, Token, TokenState
 from radiusd2fa.core.record import record
 from radiusd2fa.core.rules import Rules
 
@@ -23,6 +23,20 @@ class Matched:
     to: int
     drift: int
     resynchronised: bool = False
+
+
+@record
+class Asserted:
+    """A key has signed what it was asked to sign, and its signature counter says so."""
+
+    counter: int
+
+
+@record
+class Refused:
+    """A key's answer that is its own and yet not good enough, for a reason worth telling apart in the log."""
+
+    reason: Reason
 
 
 @record
@@ -42,9 +56,9 @@ class NotFound:
     """The answer is no code of this token anywhere near."""
 
 
-Finding = Matched | Beyond | Used | NotFound
+Finding = Matched | Asserted | Refused | Beyond | Used | NotFound
 
-Find = Callable[[Token, CodeAnswer, float, Rules], Finding]
+Find = Callable[[Token, Answer, float, Rules], Finding]
 """What a module of ``factors/`` offers: token, answer, now, rules -> finding."""
 
 

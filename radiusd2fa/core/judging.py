@@ -1,17 +1,17 @@
-"""Judging a code: which of a user's tokens shows it, if any may speak for that user now.
+"""Judging an answer: which of a user's tokens gave it, if any may speak for that user now.
 
 Pure, and it decides nothing: whether a right code lets anybody in is login.py's business. For somebody who has no token
-that counts the same work is done for nobody (RFC 4226 7.2, RFC 6238 5.2 say what makes a code right).
+that counts the same work is done for nobody. What makes an answer right: RFC 4226 7.2, RFC 6238 5.2, WebAuthn 7.2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Final
 
-from radiusd2fa.core.answer import CodeAnswer, TypedCode
-from radiusd2fa.core.finding import Beyond, Find, Matched, Used, is_usable
+from radiusd2fa.core.answer import Answer, KeyAnswer, TypedCode
+from radiusd2fa.core.finding import Asserted, Beyond, Find, Matched, Refused, Used, is_usable
 from radiusd2fa.core.model import AccessRequest, Known, NoteResyncCandidate, Reason, Token
 from radiusd2fa.core.record import record
 from radiusd2fa.core.rules import Rule, Rules
@@ -42,9 +42,11 @@ class Judgement:
 
     reason: Reason
     token: Token | None = None
-    matched: Matched | None = None
+    matched: Matched | Asserted | None = None
     counts: bool = False
     """Whether a refusal is a guess that the throttle must count."""
+    genuine: bool = False
+    """Whether the token did give this answer, though it is refused: nobody guesses who can do that."""
     notes: tuple[NoteResyncCandidate, ...] = ()
 
 
@@ -58,17 +60,22 @@ def usable_tokens(facts: Facts) -> tuple[Token, ...]:
     return tuple(sorted(tokens, key=lambda token: order.index(token.kind))) if len(tokens) > 1 else tuple(tokens)
 
 
-def judge(facts: Facts, answer: CodeAnswer | None) -> Judgement:
-    """Hold an answer against every usable token; where there is none the same work is done for nobody."""
+def judge(facts: Facts, answer: Answer | Reason) -> Judgement:
+    """Hold an answer against every usable token; a code that none of them could show is worked on for nobody.
+
+    A Reason stands for what was no answer at all. A key's response for somebody else costs nothing, so neither does it
+    here.
+    """
     tokens = usable_tokens(facts)
-    reason = Reason.WRONG_CODE if tokens else _why_no_token(facts)
-    if answer is None:
-        return Judgement(Reason.NO_CODE if tokens else reason)
-    if not tokens:
+    if isinstance(answer, Reason):
+        return Judgement(answer if tokens else _why_no_token(facts))
+    by_key = isinstance(answer, KeyAnswer)
+    if not by_key and not any(token.digits for token in tokens):
         facts.factors[DECOY.kind](DECOY, answer, facts.now, facts.rules)
-        return Judgement(reason, counts=True)
-    judged: Token | None = tokens[0] if len(tokens) == 1 else None
-    counts = True
+    if not tokens:
+        return Judgement(_why_no_token(facts), counts=True)
+    wrong = Reason.WRONG_KEY_RESPONSE if by_key else Reason.WRONG_CODE
+    found = Judgement(wrong, tokens[0] if len(tokens) == 1 else None, counts=True)
     notes: list[NoteResyncCandidate] = []
     for token in tokens:
         finding = facts.factors[token.kind](token, answer, facts.now, facts.rules)
@@ -76,22 +83,26 @@ def judge(facts: Facts, answer: CodeAnswer | None) -> Judgement:
             case Matched():
                 ok = Reason.RESYNCHRONISED if finding.resynchronised else Reason.OK
                 return Judgement(ok, token, finding)
+            case Asserted():
+                return Judgement(Reason.OK, token, finding)
             case Beyond():
                 until = facts.now + facts.rules.challenge.resync_lifetime
                 notes.append(NoteResyncCandidate(token.id, finding.moving_factor, until))
             case Used():
                 # refused, but no guess: or whoever repeats an old packet could lock its sender
-                reason, judged, counts = Reason.REPLAYED, token, False
+                found = Judgement(Reason.REPLAYED, token, genuine=True)
+            case Refused():
+                found = Judgement(finding.reason, token, genuine=True)
             case _:
                 pass
-    return Judgement(reason, judged, counts=counts, notes=tuple(notes))
+    return replace(found, notes=tuple(notes)) if notes else found
 
 
 def judge_unseen(facts: Facts, code: bytes) -> Judgement:
     """Judge a code whose password is not settled yet: a right one takes as long as a wrong one."""
-    answer = TypedCode.read(code)
+    answer = TypedCode.read(code) or Reason.NO_CODE
     judgement = judge(facts, answer)
-    if judgement.matched is not None and answer is not None:
+    if judgement.matched is not None and not isinstance(answer, Reason):
         facts.factors[DECOY.kind](DECOY, answer, facts.now, facts.rules)
     return judgement
 

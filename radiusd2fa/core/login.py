@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from radiusd2fa.core.answer import ChapAnswer, TypedCode
-from radiusd2fa.core.finding import Find
+from radiusd2fa.core.ceremonies import ceremony, offer, prompt, read_answer
+from radiusd2fa.core.finding import Asserted, Find, Matched
 from radiusd2fa.core.judging import DECOY, NO_RULE, Facts, Judgement, judge, judge_unseen, usable_tokens
 from radiusd2fa.core.model import (
     Accept,
@@ -23,8 +24,12 @@ from radiusd2fa.core.model import (
     ChallengeKind,
     ClearFailures,
     CloseChallenge,
+    ContestStations,
+    DisableToken,
     Effect,
+    Event,
     Flow,
+    KeyCeremony,
     Known,
     NeedPrimary,
     OpenChallenge,
@@ -32,24 +37,28 @@ from radiusd2fa.core.model import (
     PendingChallenge,
     PrimaryAnswer,
     Reason,
+    RecordAssertion,
     RecordCallerFailure,
     RecordFailure,
     Reject,
     ReplacePasswordHash,
     Silence,
+    Token,
+    User,
     Verdict,
+    WriteEvent,
 )
 from radiusd2fa.core.rules import Rules
 
-NONCE_OCTETS: Final = 24
-"""Fresh random octets for each decision: 16 become the State, 8 the id of the login."""
+NONCE_OCTETS: Final = 40
+"""Fresh random octets for each decision: 16 become the State, 8 the id of the login, 16 what a key must sign."""
 
 _SSHD_JUNK: Final = b"\b\n\r\x7fINCORRECT"
 
 
 def login_id(known: Known, nonce: bytes) -> str:
     """Return the id that ties together all packets of the login to which this packet belongs."""
-    return known.challenge.login if known.challenge is not None else nonce[16:].hex()
+    return known.challenge.login if known.challenge is not None else nonce[16:24].hex()
 
 
 def decide(
@@ -119,7 +128,7 @@ def _code_alone(facts: Facts, octets: bytes) -> Outcome:
     """The NAS, or nobody, has checked the password: the code is all there is."""
     if not octets:
         return _ask_for_code(facts)
-    judgement = judge(facts, TypedCode.read(octets))
+    judgement = judge(facts, TypedCode.read(octets) or Reason.NO_CODE)
     if judgement.matched is None:
         return _refuse(facts, judgement)
     return _accept(facts, judgement, password_settled=not _password_wanted(facts))
@@ -192,7 +201,7 @@ def _static_challenge(facts: Facts, text: bytes) -> Outcome:
 
 def _readings(facts: Facts, text: bytes) -> list[tuple[bytes, bytes]]:
     """All ways to read password and code out of one text, by the lengths of the codes that this user's tokens show."""
-    lengths = dict.fromkeys(token.digits for token in usable_tokens(facts) or (DECOY,))
+    lengths = dict.fromkeys(token.digits for token in usable_tokens(facts) or (DECOY,) if token.digits)
     if facts.request.nas.flow is Flow.PREPEND:
         parts = [(text[n:], text[:n]) for n in lengths]
     else:
@@ -245,18 +254,18 @@ def _password_wanted(facts: Facts) -> bool:
 
 
 def _code_answered(facts: Facts, challenge: PendingChallenge, closing: CloseChallenge, text: bytes) -> Outcome:
-    judgement = judge(facts, TypedCode.read(text))
+    judgement = judge(facts, read_answer(facts, challenge, text))
     if judgement.matched is not None:
         return _accept(facts, judgement, (closing,), password_settled=_is_settled(facts, challenge))
-    if challenge.tries > 1:
-        return _ask(
+    # in vain from now on, but whoever has proved nothing must not learn that somebody is awaited at a station
+    hopeless = judgement.reason is Reason.STATION_CONTESTED and challenge.password_passed
+    if challenge.tries > 1 and not hopeless:
+        return _ask_for_code(
             facts,
-            ChallengeKind.CODE,
-            facts.rules.challenge.next_code_prompt,
             (closing, *_counted(facts, judgement)),
-            challenge.tries - 1,
-            judgement,
             password_passed=challenge.password_passed,
+            before=challenge,
+            judgement=judgement,
         )
     return _refuse(facts, judgement, (closing,))
 
@@ -265,26 +274,45 @@ def _code_answered(facts: Facts, challenge: PendingChallenge, closing: CloseChal
 
 
 def _ask_for_password(facts: Facts) -> Challenge:
-    prompt = facts.rules.challenge.password_prompt
-    return _ask(facts, ChallengeKind.PASSWORD, prompt, (), 1, password_passed=False)
+    challenge = _pending(facts, ChallengeKind.PASSWORD, tries=1, password_passed=False)
+    return Challenge(
+        effects=(OpenChallenge(challenge),),
+        prompt=facts.rules.challenge.password_prompt,
+        state=challenge.handle,
+        reason=Reason.PASSWORD_WANTED,
+        hidden=True,
+    )
 
 
-def _ask_for_code(facts: Facts, effects: tuple[Effect, ...] = (), *, password_passed: bool = False) -> Challenge:
-    rules = facts.rules.challenge
-    return _ask(facts, ChallengeKind.CODE, rules.code_prompt, effects, rules.tries, password_passed=password_passed)
-
-
-def _ask(
+def _ask_for_code(
     facts: Facts,
-    kind: ChallengeKind,
-    prompt: str,
-    effects: tuple[Effect, ...],
-    tries: int,
-    judgement: Judgement | None = None,
+    effects: tuple[Effect, ...] = (),
     *,
-    password_passed: bool,
+    password_passed: bool = False,
+    before: PendingChallenge | None = None,
+    judgement: Judgement | None = None,
 ) -> Challenge:
-    challenge = PendingChallenge(
+    """Ask for a code, or for a key; ``before`` is the question that this one repeats, ``judgement`` how that went."""
+    made = offer(facts, password_passed=password_passed)
+    begun = ceremony(made, facts.nonce[24:], None if before is None else before.ceremony)
+    tries = facts.rules.challenge.tries if before is None else before.tries - 1
+    challenge = _pending(facts, ChallengeKind.CODE, tries=tries, password_passed=password_passed, begun=begun)
+    opening: tuple[Effect, ...] = (OpenChallenge(challenge),)
+    if begun is not None and begun.station and challenge.user_id is not None:
+        opening = (*opening, ContestStations(challenge.user_id, challenge.login, facts.now))
+    return Challenge(
+        effects=(*effects, *opening),
+        prompt=prompt(facts, made, begun, again=before is not None),
+        state=challenge.handle,
+        reason=Reason.CODE_WANTED if judgement is None else judgement.reason,
+        token=None if judgement is None else judgement.token,
+    )
+
+
+def _pending(
+    facts: Facts, kind: ChallengeKind, *, tries: int, password_passed: bool, begun: KeyCeremony | None = None
+) -> PendingChallenge:
+    return PendingChallenge(
         handle=facts.nonce[:16].hex(),
         nas=facts.request.nas.name,
         user_name=facts.name,
@@ -294,15 +322,7 @@ def _ask(
         login=login_id(facts.known, facts.nonce),
         expires=facts.now + facts.rules.challenge.lifetime,
         tries=tries,
-    )
-    wanted = Reason.PASSWORD_WANTED if kind is ChallengeKind.PASSWORD else Reason.CODE_WANTED
-    return Challenge(
-        effects=(*effects, OpenChallenge(challenge)),
-        prompt=prompt,
-        state=challenge.handle,
-        reason=wanted if judgement is None else judgement.reason,
-        hidden=kind is ChallengeKind.PASSWORD,
-        token=None if judgement is None else judgement.token,
+        ceremony=begun,
     )
 
 
@@ -322,7 +342,9 @@ def _wrong_password(facts: Facts, effects: tuple[Effect, ...] = ()) -> Reject:
 def _counted(facts: Facts, judgement: Judgement) -> tuple[Effect, ...]:
     """A wrong code after a right password, or where there is no password, counts against the user too."""
     user, throttle = facts.known.user, facts.rules.throttle
-    if judgement.reason is Reason.REPLAYED:
+    if judgement.reason is Reason.KEY_CLONED and judgement.token is not None:
+        return _clone_alarm(facts, judgement.token)
+    if judgement.genuine:
         return judgement.notes
     effects: tuple[Effect, ...] = (*judgement.notes, *_counted_against_caller(facts))
     if user is None or not judgement.counts:
@@ -331,6 +353,23 @@ def _counted(facts: Facts, judgement: Judgement) -> tuple[Effect, ...]:
         RecordFailure(user.id, facts.now, throttle.max_failures, throttle.first_lock, throttle.max_lock),
         *effects,
     )
+
+
+def _clone_alarm(facts: Facts, token: Token) -> tuple[Effect, ...]:
+    """Two keys with one private key give themselves away by their counters (WebAuthn 6.1.1): worth a row of its own."""
+    alarm = Event(
+        time=facts.now,
+        name="token.cloned",
+        login=login_id(facts.known, facts.nonce),
+        nas=facts.request.nas.name,
+        user=facts.name,
+        caller=facts.request.caller,
+        factor=token.kind,
+        serial=token.serial,
+        outcome="disabled" if facts.rule.lock_clones else "refused",
+        reason=Reason.KEY_CLONED,
+    )
+    return (*((DisableToken(token.id),) if facts.rule.lock_clones else ()), WriteEvent(alarm))
 
 
 def _counted_against_caller(facts: Facts) -> tuple[Effect, ...]:
@@ -355,12 +394,23 @@ def _rehash(facts: Facts, answer: PrimaryAnswer) -> tuple[Effect, ...]:
 
 
 def _accept(facts: Facts, judgement: Judgement, effects: tuple[Effect, ...] = (), *, password_settled: bool) -> Accept:
-    """Build the one Access-Accept: password settled, code right and new, its user known and able to log in."""
+    """Build the one Access-Accept: password settled, answer right and new, its user known and able to log in."""
     user, token, matched = facts.known.user, judgement.token, judgement.matched
     if not (password_settled and user and user.enabled and token in user.tokens and matched):
         msg = "an Accept needs every factor"
         raise AssertionError(msg)
     assert token is not None  # noqa: S101 - for the type checker: it is one of the user's tokens
-    spending = AdvanceMovingFactor(token.id, user.id, matched.to, matched.drift, facts.now)
     forgetting: tuple[Effect, ...] = (ClearFailures(user.id),) if user.failures else ()
-    return Accept((spending, *effects, *forgetting), token, judgement.reason)
+    return Accept((_spend(token, user, matched, facts.now, effects), *effects, *forgetting), token, judgement.reason)
+
+
+def _spend(token: Token, user: User, matched: Matched | Asserted, now: float, effects: tuple[Effect, ...]) -> Effect:
+    """What makes this answer one that can never be accepted again."""
+    match matched:
+        case Matched():
+            return AdvanceMovingFactor(token.id, user.id, matched.to, matched.drift, now)
+        case Asserted():
+            if not any(isinstance(effect, CloseChallenge) for effect in effects):
+                msg = "an assertion is spent with its challenge"
+                raise AssertionError(msg)
+            return RecordAssertion(token.id, user.id, matched.counter, now)

@@ -57,6 +57,16 @@ class Reason(StrEnum):
     CHAP_NOT_POSSIBLE = "chap_not_possible"
     MSCHAP_NOT_POSSIBLE = "mschap_not_possible"
     NO_CREDENTIAL = "no_credential"
+    KEY_RESPONSE_CUT = "key_response_cut"
+    KEY_RESPONSE_MALFORMED = "key_response_malformed"
+    WRONG_KEY_RESPONSE = "wrong_key_response"
+    WRONG_CLIENT_DATA = "wrong_client_data"
+    NOT_BOUND_TO_HOST = "not_bound_to_host"
+    NO_USER_PRESENCE = "no_user_presence"
+    NO_USER_VERIFICATION = "no_user_verification"
+    KEY_CLONED = "key_cloned"
+    STATION_NOT_TOUCHED = "station_not_touched"
+    STATION_CONTESTED = "station_contested"
     CHALLENGE_UNKNOWN = "challenge_unknown"
     CHALLENGE_EXPIRED = "challenge_expired"
     PRIMARY_UNAVAILABLE = "primary_unavailable"
@@ -75,6 +85,8 @@ class Nas:
     """A second encoding to try when a password is not UTF-8, e.g. ``latin-1``."""
     strip_realm: bool = False
     """``DOMAIN\\user`` and ``user@realm`` both mean ``user``."""
+    host_names: tuple[str, ...] = ()
+    """What people call the hosts behind this client when they type ``ssh NAME``: a key may sign for these."""
 
 
 @record
@@ -118,7 +130,7 @@ class TokenState(StrEnum):
 class Token:
     """A second factor in a user's hands. ``moving_factor`` only ever grows.
 
-    HOTP: the next counter that may be used. TOTP: the last step that was used.
+    HOTP: the next counter that may be used. TOTP: the last step that was used. Security key: its signature counter.
     """
 
     id: int
@@ -126,7 +138,9 @@ class Token:
     kind: str
     moving_factor: int
     secret: bytes = field(repr=False)
+    """The seed; of a security key its attested credential data (WebAuthn 6.5.2), in which nothing is secret."""
     digits: int = 6
+    """Length of a code; 0 for what shows none."""
     algorithm: str = "sha1"
     step: int = 30
     """TOTP: seconds a code is shown."""
@@ -164,6 +178,23 @@ class ChallengeKind(StrEnum):
 
 
 @record
+class KeyCeremony:
+    """What a challenge offers to a security key. The nonce is spent with the challenge."""
+
+    nonce: bytes = field(repr=False)
+    station: bool = False
+    """Whether stations may show it and ask for a touch."""
+    credentials: tuple[bytes, ...] = field(default=(), repr=False)
+    """The ids of the person's credentials, for the stations."""
+    user_verification: bool = False
+    """Whether the key must verify its user."""
+    contested: bool = False
+    """Whether a second login as this person has waited for a station at the same time: then no touch counts."""
+    answer: str | None = field(default=None, repr=False)
+    """What a station has brought in so far: not verified yet."""
+
+
+@record
 class PendingChallenge:
     """An Access-Challenge that was sent and not yet answered; its handle is the State attribute."""
 
@@ -180,6 +211,7 @@ class PendingChallenge:
     expires: float
     tries: int
     """How many answers may still be given."""
+    ceremony: KeyCeremony | None = None
 
 
 @record
@@ -216,10 +248,39 @@ class AdvanceMovingFactor:
 
 
 @record
+class RecordAssertion:
+    """Note what a key has counted. Holds only as AdvanceMovingFactor does, or while the key has never counted at all.
+
+    A key that does not count is no protection against replay: the CloseChallenge beside it is.
+    """
+
+    token_id: int
+    user_id: int
+    counter: int
+    now: float
+
+
+@record
+class DisableToken:
+    """Refuse a token from now on, until an administrator has looked at it."""
+
+    token_id: int
+
+
+@record
 class CloseChallenge:
     """Spend a State. Holds only while the challenge is open and unexpired."""
 
     handle: str = field(repr=False)
+    now: float
+
+
+@record
+class ContestStations:
+    """A login waits for a station: when another one as the same person does too, no touch counts for any of them."""
+
+    user_id: int
+    login: str
     now: float
 
 
@@ -277,15 +338,26 @@ class ReplacePasswordHash:
     new: str = field(repr=False)
 
 
+@record
+class WriteEvent:
+    """A second audit row beside that of the decision: something happened that is worth one of its own."""
+
+    event: Event
+
+
 Effect = (
     AdvanceMovingFactor
+    | RecordAssertion
+    | DisableToken
     | CloseChallenge
+    | ContestStations
     | OpenChallenge
     | RecordFailure
     | ClearFailures
     | RecordCallerFailure
     | NoteResyncCandidate
     | ReplacePasswordHash
+    | WriteEvent
 )
 
 

@@ -1,16 +1,23 @@
-"""One person, one name: the canonical form of a user name, computed once and used for everything.
+"""One person, one name, and one host, one name: canonical forms, computed once and used for everything.
 
 A name is refused rather than repaired; what cannot be a name is nobody's name. Tokens, locks, challenges and
-audit rows are all keyed by the canonical form (RFC 8265 in spirit: NFC, case-folded, no controls).
+audit rows are all keyed by the canonical form (RFC 8265 in spirit: NFC, case-folded, no controls). Security keys sign
+the canonical form of a host (RFC 1123 2.1, RFC 5952).
 """
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import unicodedata
 from typing import Final
 
 MAX_OCTETS: Final = 253
 """A User-Name attribute holds no more (RFC 2865 5.1)."""
+
+_LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_LONGEST_HOST: Final = 253
 
 _NEVER_IN_A_NAME: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -41,3 +48,32 @@ def canonical(raw: bytes, *, strip_realm: bool = False) -> str | None:
 def _is_never_in_a_name(character: str) -> bool:
     category = unicodedata.category(character)
     return category in _NEVER_IN_A_NAME or (category == "Zs" and character != " ")
+
+
+# --- hosts -----------------------------------------------------------------------------------------------------------
+
+
+def canonical_host(text: str) -> str | None:
+    """Return the one spelling of what people type behind ``ssh``, or None when no host can be called that.
+
+    The key's side and ours must spell a host alike, for the key signs it: names are lower case and lose one dot at the
+    end, IPv4 addresses stay as they are, IPv6 addresses take the form of RFC 5952. Brackets and ports are refused, and
+    so are zones: ``fe80::1%eth0`` is another host in each network.
+    """
+    if not text.isascii():
+        return None
+    if ":" in text:
+        return _ipv6(text)
+    name = text.lower().removesuffix(".")
+    return name if len(name) <= _LONGEST_HOST and _HOST.fullmatch(name) else None
+
+
+def _ipv6(text: str) -> str | None:
+    try:
+        address = ipaddress.IPv6Address(text)
+    except ValueError:
+        return None
+    if address.scope_id is not None:
+        return None
+    # RFC 5952 5: "mixed notation"; Python itself writes it so only since 3.13, and both sides need not run the same one
+    return str(address) if address.ipv4_mapped is None else f"::ffff:{address.ipv4_mapped}"

@@ -15,8 +15,10 @@ MAX_STEPS_EITHER_SIDE: Final = 10
 MAX_RESYNC_STEPS: Final = 200
 MAX_PROMPT_LENGTH: Final = 200
 
-FACTORS: Final = ("totp", "hotp")
+FACTORS: Final = ("fido", "totp", "hotp")
 """Factors of this version, in the order in which they are tried."""
+CEREMONIES: Final = ("ssh", "paste", "station")
+"""The ways in which a security key can answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +67,36 @@ class ChallengeRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """Which factors count for whom. Empty sets fit everybody."""
+class FidoRules:
+    """The relying party that all security keys are registered with (WebAuthn 5.4.2). Another one voids every key."""
+
+    rp_id: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A place with a key reader of ours, and the clients at whose logins it asks for a touch."""
 
     name: str
-    factors: tuple[str, ...] = FACTORS
+    clients: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which factors count for whom, and how. Empty sets fit everybody."""
+
+    name: str
+    factors: tuple[str, ...] = ("totp", "hotp")
     clients: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
+    ceremonies: tuple[str, ...] = ("ssh", "station")
+    """How a key may answer. ``paste`` stops no live relay, so it is allowed only where it is named."""
+    user_verification: bool = False
+    """Whether a key must verify its user, by PIN or fingerprint."""
+    lock_clones: bool = False
+    """Whether a key whose counter has not grown is disabled until an administrator has looked at it."""
 
     def fits(self, client: str, user: str, groups: tuple[str, ...]) -> bool:
         """Whether this rule speaks about that user at that client."""
@@ -92,9 +116,28 @@ class Rules:
     totp: TotpRules = TotpRules()
     throttle: ThrottleRules = ThrottleRules()
     challenge: ChallengeRules = ChallengeRules()
+    fido: FidoRules | None = None
+    """None: no security keys here."""
+    stations: tuple[Station, ...] = ()
     primary_checks: bool = True
     """False for ``primary: {kind: none}``: the NAS, or nobody, has checked the password."""
 
     def for_login(self, client: str, user: str, groups: tuple[str, ...]) -> Rule | None:
         """The first rule that fits, or None: then nobody gets in."""
         return next((rule for rule in self.rules if rule.fits(client, user, groups)), None)
+
+    def for_anybody(self, client: str) -> Rule:
+        """What that client's people are offered before they have proved anything: all that some rule allows there."""
+        rules = [rule for rule in self.rules if not rule.clients or client in rule.clients]
+        keys = [rule for rule in rules if "fido" in rule.factors]
+        return Rule(
+            name="",
+            factors=tuple({factor for rule in rules for factor in rule.factors}),
+            ceremonies=tuple({ceremony for rule in keys for ceremony in rule.ceremonies}),
+            user_verification=any(rule.user_verification for rule in keys),
+        )
+
+    def factors(self) -> tuple[str, ...]:
+        """All factors that some rule allows, and that of the work done for nobody."""
+        wanted = {factor for rule in self.rules for factor in rule.factors}
+        return tuple(factor for factor in FACTORS if factor in wanted or factor == "hotp")

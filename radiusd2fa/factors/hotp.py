@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from radiusd2fa.core.answer import CodeAnswer
+from radiusd2fa.core.answer import Answer
 from radiusd2fa.core.finding import Beyond, Finding, Matched, NotFound, Used, successor_wanted
 from radiusd2fa.core.model import Token
 from radiusd2fa.core.rules import Rules
@@ -54,7 +54,7 @@ def code_maker(secret: bytes, algorithm: str, digits: int) -> CodeMaker:
     return code
 
 
-def find(token: Token, answer: CodeAnswer, now: float, rules: Rules) -> Finding:
+def find(token: Token, answer: Answer, now: float, rules: Rules) -> Finding:
     """Say where in the token's life this answer stands."""
     if not answer.may_have(token.digits):
         return NotFound()
@@ -73,7 +73,7 @@ def find(token: Token, answer: CodeAnswer, now: float, rules: Rules) -> Finding:
     return NotFound() if used is None else Used()
 
 
-def nearest(code: CodeMaker, answer: CodeAnswer, moving_factors: Iterable[int]) -> int | None:
+def nearest(code: CodeMaker, answer: Answer, moving_factors: Iterable[int]) -> int | None:
     """Return the first moving factor whose code equals the answer.
 
     It stops there: only somebody who holds the token can tell how far it had run ahead, and a wrong answer always

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from radiusd2fa.core.answer import CodeAnswer
+from radiusd2fa.core.answer import Answer
 from radiusd2fa.core.finding import Beyond, Finding, Matched, NotFound, Used, successor_wanted
 from radiusd2fa.core.model import Token
 from radiusd2fa.core.rules import Rules, TotpRules
@@ -25,7 +25,7 @@ def step_at(now: float, step: int) -> int:
     return int(now // step)
 
 
-def find(token: Token, answer: CodeAnswer, now: float, rules: Rules) -> Finding:
+def find(token: Token, answer: Answer, now: float, rules: Rules) -> Finding:
     """Say where in the token's life this answer stands."""
     if not answer.may_have(token.digits):
         return NotFound()

@@ -7,16 +7,19 @@ Answers to no RFC; the numbers it bounds are those of RFC 2865, 4226, 5424 and 6
 from radiusd2fa.settings.faults import Fault, SettingsError
 from radiusd2fa.settings.loading import load_settings
 from radiusd2fa.settings.values import (
+    AttestationSettings,
     ClientSettings,
     Endpoint,
     LogSettings,
     Network,
     PrimarySettings,
     Settings,
+    StationSettings,
     SyslogSettings,
 )
 
 __all__ = [
+    "AttestationSettings",
     "ClientSettings",
     "Endpoint",
     "Fault",
@@ -25,6 +28,7 @@ __all__ = [
     "PrimarySettings",
     "Settings",
     "SettingsError",
+    "StationSettings",
     "SyslogSettings",
     "load_settings",
 ]

@@ -1,22 +1,51 @@
-"""What the settings allow although it is weaker than it should be: one sentence each, for every start and ``check``.
+"""What the settings allow although it is weaker than it should be, or although it can never work: one sentence each.
 
-Advice never refuses anything and never shows a secret, nor how long it is.
+Advice never refuses anything and never shows a secret, nor how long it is. All of it is said at every start and by
+``check``, but for what a site may well have chosen with its eyes open: that only ``check`` says.
 RFC 3579 3.2 (Message-Authenticator), RFC 2865 3 (secrets of 16 octets or more), CVE-2024-3596.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
-from radiusd2fa.core.rules import ChallengeRules, Rule
-from radiusd2fa.settings.values import ClientSettings, PrimarySettings
+from radiusd2fa.core.model import Flow, Nas
+from radiusd2fa.core.rules import ChallengeRules, Rule, Rules, Station
+from radiusd2fa.settings.values import ClientSettings, PrimarySettings, StationSettings
 
 # RFC 2865 3: "preferred that the secret be at least 16 octets"
 ENOUGH_SECRET: Final = 16
 
+_ASKS_NOTHING: Final = frozenset({Flow.APPEND, Flow.PREPEND})
 
-def about_client(client: ClientSettings) -> Iterator[str]:
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a security key cannot answer in one of its ways, and what to write so that it can."""
+
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.remedy}"
+
+
+def obstacle(ceremony: str, rule: Rule, nas: Nas, stations: tuple[Station, ...]) -> Obstacle | None:
+    """Return what keeps a key from answering at that client in this way; None when nothing does."""
+    if nas.flow in _ASKS_NOTHING:
+        return Obstacle(f"its flow {nas.flow} asks no question that a key could answer", "write flow: auto")
+    if ceremony not in rule.ceremonies:
+        return Obstacle("the rule does not allow it", f"add {ceremony} to its ceremonies")
+    if ceremony == "ssh" and not nas.host_names:
+        return Obstacle("the client has no host_names", "write the names that people type behind `ssh`")
+    if ceremony == "station" and not any(nas.name in station.clients for station in stations):
+        return Obstacle("no station serves this client", "name it under the clients of a station")
+    return None
+
+
+def about_client(client: ClientSettings, *, has_fido: bool) -> Iterator[str]:
     """Yield what should be changed about one client, or about the device behind it."""
     who = f"client {client.nas.name}"
     if min(map(len, client.secrets)) < ENOUGH_SECRET:
@@ -34,6 +63,8 @@ def about_client(client: ClientSettings) -> Iterator[str]:
             f"{who}: replies to it carry no Message-Authenticator, so whoever sits between can forge an Access-Accept "
             "(CVE-2024-3596); update the device, then write sign_replies: yes"
         )
+    if client.nas.host_names and not has_fido:
+        yield f"{who}: host_names are for security keys, and there is no section fido:; add one, or delete host_names"
     if any(network.prefixlen == 0 for network in client.networks):
         yield (
             f"{who}: its network is the whole internet, so only the secret keeps strangers out; "
@@ -59,6 +90,59 @@ def about_hashing(primary: PrimarySettings) -> Iterator[str]:
             "primary: its password hashes cost less than the default, so passwords are easier to find in a stolen "
             "store; delete memory_kib and passes"
         )
+
+
+def about_keys(clients: tuple[ClientSettings, ...], rules: Rules) -> Iterator[str]:
+    """Yield a sentence for each rule that lets keys in where no key can answer."""
+    if rules.fido is None and rules.stations:
+        yield "stations: they are for security keys, and there is no section fido:; add one, or delete stations"
+    for rule in rules.rules:
+        if "fido" in rule.factors:
+            yield from _about_rule_for_keys(rule, [one.nas for one in clients if _fits(rule, one)], rules.stations)
+
+
+def _about_rule_for_keys(rule: Rule, devices: list[Nas], stations: tuple[Station, ...]) -> Iterator[str]:
+    barred: dict[str, list[str]] = {}
+    for nas in devices:
+        obstacles = [obstacle(ceremony, rule, nas, stations) for ceremony in rule.ceremonies]
+        found = dict.fromkeys(one for one in obstacles if one is not None)
+        if None not in obstacles:
+            why = f"{', and '.join(one.problem for one in found)}; {', or '.join(one.remedy for one in found)}"
+            barred.setdefault(why, []).append(nas.name)
+    # where codes count as well, a client that is no place for keys is nothing unusual, as long as there is another
+    needed = rule.factors == ("fido",) or rule.ceremonies == ("station",)
+    hopeless = barred if needed or sum(map(len, barred.values())) == len(devices) else {}
+    for why, names in hopeless.items():
+        yield f"rule {rule.name}: no security key can answer at {' and '.join(names)}: {why}"
+    if not hopeless and "ssh" in rule.ceremonies and not any(nas.host_names for nas in devices):
+        yield (
+            f"rule {rule.name}: it allows ssh, and none of its clients has host_names; write the names that people "
+            "type behind `ssh`, or leave ssh out of its ceremonies"
+        )
+
+
+def _fits(rule: Rule, client: ClientSettings) -> bool:
+    return not rule.clients or client.nas.name in rule.clients
+
+
+def about_stations(stations: tuple[StationSettings, ...]) -> Iterator[str]:
+    """Yield a sentence when several stations would take the same key for theirs."""
+    greedy = [station.name for station in stations if station.usb is None and station.reader is None]
+    if len(greedy) > 1:
+        yield (
+            f"stations {' and '.join(greedy)}: each takes whatever key it finds, so on one host they would take each "
+            "other's; give each its usb or its reader"
+        )
+
+
+def about_paste(rules: tuple[Rule, ...]) -> Iterator[str]:
+    """Yield a sentence for each rule under which a response is bound to no host. For ``check`` alone."""
+    for rule in rules:
+        if "fido" in rule.factors and "paste" in rule.ceremonies:
+            yield (
+                f"rule {rule.name}: it allows paste, so whoever passes our prompt on to a person can use the response; "
+                "keep it to clients where neither ssh nor a station can be used"
+            )
 
 
 def about_rules(rules: tuple[Rule, ...]) -> Iterator[str]:

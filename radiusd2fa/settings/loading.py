@@ -12,19 +12,37 @@ from typing import Final
 from pydantic import ValidationError
 
 from radiusd2fa.core.model import Nas
-from radiusd2fa.core.rules import ChallengeRules, HotpRules, Rule, Rules, ThrottleRules, TotpRules
+from radiusd2fa.core.rules import (
+    ChallengeRules,
+    FidoRules,
+    HotpRules,
+    Rule,
+    Rules,
+    Station,
+    ThrottleRules,
+    TotpRules,
+)
 from radiusd2fa.settings import advice
 from radiusd2fa.settings.faults import Fault, SettingsError, dotted
 from radiusd2fa.settings.files import credentials_folder, open_to_others, read_small_file
-from radiusd2fa.settings.models import NEEDED, ClientSection, Root, RuleSection, SyslogSection
+from radiusd2fa.settings.models import NEEDED, ClientSection, FidoSection, Root, RuleSection, SyslogSection
 from radiusd2fa.settings.sentences import as_flaws
-from radiusd2fa.settings.values import ClientSettings, LogSettings, PrimarySettings, Settings, SyslogSettings
+from radiusd2fa.settings.values import (
+    AttestationSettings,
+    ClientSettings,
+    LogSettings,
+    PrimarySettings,
+    Settings,
+    StationSettings,
+    SyslogSettings,
+)
 from radiusd2fa.settings.words import Surroundings
 from radiusd2fa.settings.yaml_lines import Document, Flaw, Tree, read_yaml
 
 MAX_FILE: Final = 1024 * 1024
 
-_DEFAULT_SECTIONS: Final[dict[str, Tree]] = {key: {} for key in Root.model_fields if key not in (*NEEDED, "rules")}
+_NO_DEFAULT: Final = (*NEEDED, "rules", "fido", "stations")
+_DEFAULT_SECTIONS: Final[dict[str, Tree]] = {key: {} for key in Root.model_fields if key not in _NO_DEFAULT}
 
 
 def load_settings(path: Path) -> Settings:
@@ -66,6 +84,7 @@ def _surroundings(path: Path, mode: int, document: Document) -> Surroundings:
         readable_by_others=open_to_others(absolute, mode, credentials),
         credentials=credentials,
         clients=frozenset(map(str, clients)) if isinstance(clients, dict) else frozenset(),
+        has_fido="fido" in root,
     )
 
 
@@ -91,16 +110,23 @@ def _settings(path: Path, root: Root) -> Settings:
     clients = tuple(_client(name, section) for name, section in root.clients.items())
     primary = PrimarySettings(**dict(root.primary))
     rules = Rules(
-        rules=tuple(map(_rule, root.rules)) if root.rules else Rules().rules,
+        rules=tuple(_rule(section, root.fido) for section in root.rules or (RuleSection(name="all"),)),
+        fido=None if root.fido is None else FidoRules(root.fido.rp_id, root.fido.origin),
+        stations=tuple(Station(name, frozenset(section.clients)) for name, section in root.stations.items()),
         hotp=HotpRules(**dict(root.hotp)),
         totp=TotpRules(**dict(root.totp)),
         throttle=ThrottleRules(**dict(root.throttle)),
         challenge=ChallengeRules(**dict(root.challenge)),
         primary_checks=primary.kind != "none",
     )
-    warnings = [sentence for client in clients for sentence in advice.about_client(client)]
+    warnings = [
+        sentence for client in clients for sentence in advice.about_client(client, has_fido=root.fido is not None)
+    ]
     warnings += advice.about_prompts(rules.challenge)
     warnings += advice.about_hashing(primary)
+    stations = tuple(StationSettings(name, one.usb, one.reader) for name, one in root.stations.items())
+    warnings += advice.about_keys(clients, rules)
+    warnings += advice.about_stations(stations)
     warnings += advice.about_rules(rules.rules)
     return Settings(
         path=path.absolute(),
@@ -112,13 +138,15 @@ def _settings(path: Path, root: Root) -> Settings:
         rules=rules,
         syslog=_syslog(root.syslog) if root.syslog else None,
         log=LogSettings(**dict(root.log)),
+        attestation=_attestation(root.fido),
+        stations=stations,
         warnings=tuple(warnings),
     )
 
 
 def _client(name: str, section: ClientSection) -> ClientSettings:
     return ClientSettings(
-        nas=Nas(name, section.flow, section.password_encoding, section.strip_realm),
+        nas=Nas(name, section.flow, section.password_encoding, section.strip_realm, section.host_names),
         networks=section.networks,
         secrets=section.secrets(),
         require_message_authenticator=section.message_authenticator == "required",
@@ -127,15 +155,25 @@ def _client(name: str, section: ClientSection) -> ClientSettings:
     )
 
 
-def _rule(section: RuleSection) -> Rule:
+def _rule(section: RuleSection, fido: FidoSection | None) -> Rule:
     when = section.when
     return Rule(
         name=section.name,
-        factors=section.factors,
+        factors=tuple(factor for factor in section.factors if factor != "fido" or fido is not None),
+        ceremonies=section.ceremonies,
+        user_verification=section.user_verification,
+        lock_clones=section.on_clone,
         clients=frozenset(when.clients or ()),
         users=frozenset(when.users or ()),
         groups=frozenset(when.groups or ()),
     )
+
+
+def _attestation(fido: FidoSection | None) -> AttestationSettings | None:
+    if fido is None or fido.attestation is None:
+        return None
+    section = fido.attestation
+    return AttestationSettings(frozenset(section.aaguids), section.roots, section.metadata, section.metadata_root)
 
 
 def _syslog(section: SyslogSection) -> SyslogSettings:

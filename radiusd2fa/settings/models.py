@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from radiusd2fa.core.model import Flow
 from radiusd2fa.core.rules import (
+    CEREMONIES,
     FACTORS,
     MAX_LOOK_AHEAD,
     MAX_RESYNC_STEPS,
@@ -20,10 +21,11 @@ from radiusd2fa.core.rules import (
     MAX_STEPS_EITHER_SIDE,
     ChallengeRules,
     HotpRules,
+    Rule,
     ThrottleRules,
     TotpRules,
 )
-from radiusd2fa.settings import places
+from radiusd2fa.settings import keys, places
 from radiusd2fa.settings.places import FACILITIES, Destination
 from radiusd2fa.settings.values import Endpoint, LogSettings, Network, PrimarySettings, SyslogSettings
 from radiusd2fa.settings.words import (
@@ -47,17 +49,20 @@ MINUTE: Final = 60.0
 HOUR: Final = 3600.0
 DAY: Final = 86400.0
 MAX_DRIFT: Final = 1000
-LATER_FACTORS: Final = ("fido", "yubico", "recovery")
+LATER_FACTORS: Final = ("yubico", "recovery")
 LATER_PRIMARIES: Final = ("ldap", "radius", "pam")
 
 HOTP: Final = HotpRules()
 TOTP: Final = TotpRules()
 THROTTLE: Final = ThrottleRules()
 CHALLENGE: Final = ChallengeRules()
+RULE: Final = Rule("")
 PRIMARY: Final = PrimarySettings()
 SYSLOG: Final = SyslogSettings()
 LOG: Final = LogSettings()
 NOT_WRITTEN: Final = Path()
+MAX_STATION_NAME: Final = 32
+MAX_HOST_NAMES: Final = 12
 
 
 def _some(items: T) -> T:
@@ -73,6 +78,12 @@ def _each_once(items: tuple[str, ...]) -> tuple[str, ...]:
     return items
 
 
+def _few_enough(host_names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(host_names) > MAX_HOST_NAMES:  # each costs a signature check for each wrong response
+        raise refused(f"holds more than {MAX_HOST_NAMES} names", "split the client, each with its own hosts")
+    return host_names
+
+
 def _client_name(word: Word, around: Surroundings) -> str:
     return a_name("client")(word, around)
 
@@ -86,7 +97,10 @@ def _rule_name(word: Word, around: Surroundings) -> str:
 Prompt = Annotated[str, reader(a_prompt)]
 SecretFile = Annotated[bytes | None, reader(places.a_secret_file)]
 Secret = Annotated[bytes | None, reader(places.a_secret)]
-Factor = Annotated[str, choice({name: name for name in FACTORS}, later=LATER_FACTORS)]
+Factor = Annotated[
+    str, choice({name: name for name in FACTORS}, later=LATER_FACTORS), AfterValidator(keys.a_possible_factor)
+]
+Ceremony = Annotated[str, choice({name: name for name in CEREMONIES})]
 
 
 class Section(BaseModel):
@@ -128,6 +142,12 @@ class ClientSection(Section):
     reject_delay: Annotated[float, duration(0, 10)] = 1.0
     password_encoding: Annotated[str | None, reader(places.an_encoding)] = None
     strip_realm: Annotated[bool, yes_no] = False
+    host_names: Annotated[
+        tuple[Annotated[str, reader(keys.a_host_name)], ...],
+        AfterValidator(_some),
+        AfterValidator(_each_once),
+        AfterValidator(_few_enough),
+    ] = ()
 
     @field_validator("secret_file")
     @classmethod
@@ -260,6 +280,65 @@ class RuleSection(Section):
     name: Annotated[str, reader(_rule_name)]
     when: WhenSection = WhenSection()
     factors: Annotated[tuple[Factor, ...], AfterValidator(_some), AfterValidator(_each_once)] = FACTORS
+    ceremonies: Annotated[tuple[Ceremony, ...], AfterValidator(_some), AfterValidator(_each_once)] = RULE.ceremonies
+    user_verification: Annotated[bool, choice({"discouraged": False, "required": True})] = RULE.user_verification
+    on_clone: Annotated[bool, choice({"refuse": False, "lock": True})] = RULE.lock_clones
+
+
+class AttestationSection(Section):
+    """``fido.attestation:`` when it is more than none."""
+
+    aaguids: Annotated[
+        tuple[Annotated[str, reader(keys.an_aaguid)], ...], AfterValidator(_some), AfterValidator(_each_once)
+    ]
+    roots: tuple[Annotated[Path, reader(keys.a_file)], ...] = ()
+    metadata: Annotated[Path | None, reader(keys.a_file)] = None
+    metadata_root: Annotated[Path | None, reader(keys.a_file)] = Field(default=None, validate_default=True)
+
+    @field_validator("metadata_root")
+    @classmethod
+    def _roots_somewhere(cls, metadata_root: Path | None, info: ValidationInfo) -> Path | None:
+        if "metadata" not in info.data:  # it was refused, which is fault enough
+            return metadata_root
+        metadata = info.data["metadata"]
+        if metadata is None and not info.data.get("roots", True):
+            raise refused("are missing", "add roots: [FILE.pem], or metadata and metadata_root", key="roots")
+        if (metadata is None) != (metadata_root is None):
+            raise refused("goes together with metadata", "write both, or neither")
+        return metadata_root
+
+
+class FidoSection(Section):
+    """``fido:``."""
+
+    rp_id: Annotated[str, reader(keys.an_rp_id)]
+    origin: Annotated[str, reader(keys.an_origin)] = Field(default="", validate_default=True)
+    attestation: Annotated[AttestationSection | None, BeforeValidator(keys.none_or_section)] = None
+
+    @field_validator("origin")
+    @classmethod
+    def _of_the_rp_id(cls, origin: str, info: ValidationInfo) -> str:
+        return keys.of_the_rp_id(origin, info.data.get("rp_id"))
+
+
+KnownClients = Annotated[tuple[Annotated[str, reader(places.a_known_client)], ...], AfterValidator(_some)]
+Device = Annotated[Path | None, reader(keys.a_device)]
+ReaderName = Annotated[str | None, reader(keys.a_reader)]
+
+
+class StationSection(Section):
+    """One entry of ``stations:``."""
+
+    clients: KnownClients
+    usb: Device = None
+    reader: ReaderName = None
+
+
+def _station_name(word: Word, around: Surroundings) -> str:
+    name = a_name("station")(word, around)
+    if len(name) > MAX_STATION_NAME:
+        raise refused("is too long for a prompt", f"write at most {MAX_STATION_NAME} characters")
+    return name
 
 
 def _off_or_section(raw: object) -> object:
@@ -280,6 +359,8 @@ class Root(Section):
     clients: Annotated[dict[Annotated[str, reader(_client_name)], ClientSection], AfterValidator(_some)]
     primary: PrimarySection
     rules: Annotated[tuple[RuleSection, ...] | None, AfterValidator(_some)] = None
+    fido: FidoSection | None = None
+    stations: dict[Annotated[str, reader(_station_name)], StationSection] = Field(default_factory=dict)
     hotp: HotpSection
     totp: TotpSection
     throttle: ThrottleSection

@@ -16,7 +16,7 @@ from radiusd2fa.settings.models import Root, Section
 from radiusd2fa.settings.words import REFUSED, closest
 from radiusd2fa.settings.yaml_lines import Document, Flaw, Path, Word
 
-LATER: Final = frozenset({"fido", "yubico", "recovery", "portal", "tls", "reply", "enrolment", "profile", "host_names"})
+LATER: Final = frozenset({"yubico", "recovery", "portal", "tls", "reply", "enrolment", "profile"})
 """Keys of the design that this version does not have."""
 
 _HOW_TO_WRITE: Final = {
@@ -26,6 +26,9 @@ _HOW_TO_WRITE: Final = {
     "clients": 'add clients: {NAME: {networks: [192.0.2.10], secret: "..."}}',
     "networks": "add networks: [192.0.2.10]",
     "name": "add name: and a word for the log",
+    "stations.clients": "add clients: and the names of those whose logins may be answered there",
+    "rp_id": "add rp_id: auth.example.org",
+    "aaguids": "add aaguids: and a list of key models, or write attestation: none",
 }
 
 
@@ -49,7 +52,8 @@ def _as_flaw(details: ErrorDetails, document: Document) -> Flaw:
             if context["key"]:
                 path = (*path[:-1], context["key"])
         case "missing":
-            problem, remedy = "is missing", _HOW_TO_WRITE.get(str(path[-1]), "add it")
+            problem = "is missing"
+            remedy = _HOW_TO_WRITE.get(f"{path[0]}.{path[-1]}") or _HOW_TO_WRITE.get(str(path[-1]), "add it")
         case "extra_forbidden":
             problem, remedy = _unknown_key(path)
             if details["input"] == "":  # in `{secret, abc}` the forgotten colon makes the secret a key

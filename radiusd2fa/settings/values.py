@@ -54,6 +54,29 @@ class PrimarySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AttestationSettings:
+    """Which key models may be registered, and whose certificates prove it."""
+
+    aaguids: frozenset[str]
+    roots: tuple[Path, ...] = ()
+    """PEM files."""
+    metadata: Path | None = None
+    """A FIDO Metadata Service blob (MDS3)."""
+    metadata_root: Path | None = None
+    """The certificate that the blob's signature ends at, PEM."""
+
+
+@dataclass(frozen=True, slots=True)
+class StationSettings:
+    """Where a station finds its keys; with neither, every key and reader of its host."""
+
+    name: str
+    usb: Path | None = None
+    reader: str | None = None
+    """The beginning of a PC/SC reader's name."""
+
+
+@dataclass(frozen=True, slots=True)
 class SyslogSettings:
     """Where events are sent. ``path`` is for a Unix socket, ``host`` and ``port`` for the others."""
 
@@ -89,5 +112,8 @@ class Settings:
     rules: Rules
     syslog: SyslogSettings | None
     log: LogSettings
+    attestation: AttestationSettings | None = None
+    """None: every key model may be registered."""
+    stations: tuple[StationSettings, ...] = ()
     warnings: tuple[str, ...] = ()
     """What is allowed but weaker than it should be: one sentence each, to be said at every start."""

@@ -49,6 +49,8 @@ class Surroundings:
     """Where systemd has put this service's credentials."""
     clients: frozenset[str] = frozenset()
     """All client names of the file."""
+    has_fido: bool = False
+    """Whether the file has a section ``fido:``."""
     seen: dict[tuple[str, Hashable], int] = field(default_factory=dict)
 
     def only_once(self, kind: str, value: Hashable, line: int) -> None:

@@ -22,6 +22,7 @@ from radiusd2fa.core.model import (
     CloseChallenge,
     Effect,
     Event,
+    KeyCeremony,
     Known,
     OpenChallenge,
     PendingChallenge,
@@ -29,6 +30,7 @@ from radiusd2fa.core.model import (
     User,
 )
 from radiusd2fa.core.record import record
+from radiusd2fa.core.texts import octets
 from radiusd2fa.store import statements as sql
 from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, connect
 from radiusd2fa.vault import Vault, VaultError
@@ -329,6 +331,18 @@ def _challenge(row: sql.Row) -> PendingChallenge:
         login=row[6],
         expires=row[7],
         tries=row[8],
+        ceremony=None if row[9] is None else _ceremony(row),
+    )
+
+
+def _ceremony(row: sql.Row) -> KeyCeremony:
+    return KeyCeremony(
+        nonce=bytes.fromhex(row[9]),
+        station=bool(row[10]),
+        contested=bool(row[11]),
+        user_verification=bool(row[12]),
+        credentials=tuple(map(octets, row[13].split(","))) if row[13] else (),
+        answer=row[14],
     )
 
 

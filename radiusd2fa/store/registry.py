@@ -6,31 +6,25 @@ never shows a seed that is in the store. Not on the way of a login: that is ``en
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any
 
-from sqlalchemy import Connection, Row, create_engine, event, func, insert, select, update
-from sqlalchemy.engine import Engine
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, Row, insert, select, update
 
 from radiusd2fa.core.model import Event, Token, TokenState
-from radiusd2fa.store.engine import check_vault
-from radiusd2fa.store.schema import challenges, events, tokens, users
-from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, connect
-from radiusd2fa.vault import Vault
+from radiusd2fa.store.administration import (
+    GONE,
+    TOKENS,
+    Administration,
+    RefusedError,
+    find_token,
+    find_user,
+    refuse_gone,
+)
+from radiusd2fa.store.schema import challenges, events, invitations, tokens, users
 
-_BUSY_TIMEOUT: Final = 5.0
-
-GONE: Final = frozenset({TokenState.REVOKED, TokenState.LOST, TokenState.EXPIRED})
-"""States that no token comes back from."""
-
-
-class RefusedError(StoreError):
-    """The change cannot be made as things are. The text says why and what to do."""
+KEY = "fido"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +59,8 @@ class TokenRecord:
     last_used: float | None
 
 
-class Registry:
-    """An open store for administration. ``actor`` goes into each audit row, ``now`` into each change."""
-
-    def __init__(self, path: Path, vault: Vault, actor: str) -> None:
-        with closing(connect(path, busy_timeout=_BUSY_TIMEOUT)) as probe:
-            check_vault(probe, vault, path)  # what is sealed under another key no login could open
-        self._vault = vault
-        self._actor = actor
-        self._engine = _engine(path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        self._engine.dispose()
-        if isinstance(error, OperationalError):  # locked, full or gone: not the fault of what was asked
-            raise StoreUnavailableError(f"the database does not answer now ({error.orig}); try again") from error
+class Registry(Administration):
+    """People and tokens in an open store."""
 
     # --- people -------------------------------------------------------------------------------------------------------
 
@@ -99,7 +78,7 @@ class Registry:
     def user(self, name: str) -> UserRecord:
         """One person; RefusedError when there is nobody of that name."""
         with self._engine.connect() as connection:
-            row = _find_user(connection, name)
+            row = find_user(connection, name)
             serials = connection.execute(
                 select(tokens.c.serial).where(tokens.c.user_id == row.id).order_by(tokens.c.id)
             ).scalars()
@@ -119,7 +98,7 @@ class Registry:
     def set_password(self, name: str, password_hash: str, now: float) -> None:
         """Replace a person's local password."""
         with self._change("user.password_set", now, user=name) as connection:
-            user_id = _find_user(connection, name).id
+            user_id = find_user(connection, name).id
             connection.execute(update(users).where(users.c.id == user_id).values(password_hash=password_hash))
             # whoever was half-way in with the old password begins again
             connection.execute(challenges.delete().where(challenges.c.user_id == user_id))
@@ -133,29 +112,30 @@ class Registry:
         self._update_user(name, "user.unlocked", now, failures=0, locked_until=0.0)
 
     def remove_user(self, name: str, now: float) -> tuple[str, ...]:
-        """Remove a person with their open questions; tokens go back to stock, or stay revoked. Returns the former."""
+        """Remove a person with their open questions; fobs go back to stock, keys are revoked. Returns the former."""
         with self._change("user.removed", now, user=name) as connection:
-            row = _find_user(connection, name)
-            owned = connection.execute(select(tokens.c.serial, tokens.c.state).where(tokens.c.user_id == row.id)).all()
-            connection.execute(
-                update(tokens)
-                .where(tokens.c.user_id == row.id, tokens.c.state.not_in([state.value for state in GONE]))
-                .values(state=TokenState.STOCK.value)
-            )
+            row = find_user(connection, name)
+            owned = connection.execute(
+                select(tokens.c.serial, tokens.c.state).where(tokens.c.user_id == row.id, tokens.c.kind != KEY)
+            ).all()
+            mine = (tokens.c.user_id == row.id, tokens.c.state.not_in([state.value for state in GONE]))
+            connection.execute(update(tokens).where(*mine, tokens.c.kind == KEY).values(state=TokenState.REVOKED.value))
+            connection.execute(update(tokens).where(*mine, tokens.c.kind != KEY).values(state=TokenState.STOCK.value))
             connection.execute(update(tokens).where(tokens.c.user_id == row.id).values(user_id=None))
             connection.execute(challenges.delete().where(challenges.c.user_id == row.id))
+            connection.execute(invitations.delete().where(invitations.c.user_id == row.id))
             connection.execute(users.delete().where(users.c.id == row.id))
             return tuple(serial for serial, state in owned if state not in GONE)
 
     def _update_user(self, name: str, what: str, now: float, **values: Any) -> None:  # noqa: ANN401 - column values
         with self._change(what, now, user=name) as connection:
-            connection.execute(update(users).where(users.c.id == _find_user(connection, name).id).values(**values))
+            connection.execute(update(users).where(users.c.id == find_user(connection, name).id).values(**values))
 
     # --- tokens -------------------------------------------------------------------------------------------------------
 
     def tokens(self, user: str | None = None) -> list[TokenRecord]:
         """All tokens in the order of their serials, or one person's."""
-        query = _TOKENS.order_by(tokens.c.serial)
+        query = TOKENS.order_by(tokens.c.serial)
         if user is not None:
             query = query.where(users.c.name == user)
         with self._engine.connect() as connection:
@@ -164,14 +144,14 @@ class Registry:
     def token(self, serial: str) -> TokenRecord:
         """One token; RefusedError when there is none of that serial."""
         with self._engine.connect() as connection:
-            return _token_record(_find_token(connection, serial))
+            return _token_record(find_token(connection, serial))
 
     def add_token(self, token: Token, user: str | None, now: float) -> None:
         """Add a token with its seed, active in a person's hands or in stock. The token's ``id`` and state are ours."""
         with self._change("token.added", now, user=user or "", token=token) as connection:
             if connection.execute(select(tokens.c.id).where(tokens.c.serial == token.serial)).first() is not None:
                 raise RefusedError(f"there is a token {token.serial} already; serials are given once")
-            owner = None if user is None else _find_user(connection, user)
+            owner = None if user is None else find_user(connection, user)
             if owner is not None:
                 self._refuse_same_seed(connection, owner.id, token.kind, token.secret, user or "")
             state = TokenState.STOCK if owner is None else TokenState.ACTIVE
@@ -196,11 +176,12 @@ class Registry:
     def assign(self, serial: str, user: str, now: float) -> None:
         """Hand a token out of the stock to a person."""
         with self._change("token.assigned", now, user=user, serial=serial) as connection:
-            row = _find_token(connection, serial)
+            row = find_token(connection, serial)
+            _refuse_key(row)
             if row.user is not None:
                 raise RefusedError(f"token {serial} belongs to {row.user}; `radiusd2fa token unassign {serial}` first")
-            _refuse_gone(row)
-            owner = _find_user(connection, user)
+            refuse_gone(row)
+            owner = find_user(connection, user)
             self._refuse_same_seed(connection, owner.id, row.kind, self._vault.open(row.id, row.sealed), user)
             connection.execute(
                 update(tokens).where(tokens.c.id == row.id).values(user_id=owner.id, state=TokenState.ACTIVE.value)
@@ -209,10 +190,11 @@ class Registry:
     def unassign(self, serial: str, now: float) -> None:
         """Take a token back into the stock."""
         with self._change("token.unassigned", now, serial=serial) as connection:
-            row = _find_token(connection, serial)
+            row = find_token(connection, serial)
+            _refuse_key(row)
             if row.user is None:
                 raise RefusedError(f"token {serial} belongs to nobody")
-            _refuse_gone(row)
+            refuse_gone(row)
             connection.execute(
                 update(tokens).where(tokens.c.id == row.id).values(user_id=None, state=TokenState.STOCK.value)
             )
@@ -221,10 +203,10 @@ class Registry:
         """Enable (ACTIVE), disable or revoke a token; effective on the next packet. Nothing comes back from revoked."""
         words = {TokenState.ACTIVE: "enabled", TokenState.DISABLED: "disabled", TokenState.REVOKED: "revoked"}
         with self._change(f"token.{words[state]}", now, serial=serial) as connection:
-            row = _find_token(connection, serial)
+            row = find_token(connection, serial)
             if row.state == state.value:
                 return
-            _refuse_gone(row)
+            refuse_gone(row)
             if state is TokenState.ACTIVE and row.user is None:
                 raise RefusedError(f"token {serial} belongs to nobody; `radiusd2fa token assign {serial} USER` instead")
             connection.execute(update(tokens).where(tokens.c.id == row.id).values(state=state.value))
@@ -232,8 +214,9 @@ class Registry:
     def with_seed(self, serial: str) -> Token:
         """One token with its seed, for a resynchronisation."""
         with self._engine.connect() as connection:
-            row = _find_token(connection, serial)
-            _refuse_gone(row)
+            row = find_token(connection, serial)
+            refuse_gone(row)
+            _refuse_key(row)
             return Token(
                 id=row.id,
                 serial=row.serial,
@@ -279,64 +262,13 @@ class Registry:
             rows = connection.execute(select(*columns).order_by(events.c.id.desc()).limit(last)).all()
         return [Event(**row._mapping) for row in reversed(rows)]  # noqa: SLF001 - SQLAlchemy's public name
 
-    @contextmanager
-    def _change(
-        self, what: str, now: float, *, user: str = "", serial: str = "", token: Token | None = None
-    ) -> Iterator[Connection]:
-        """One transaction with its audit row; an error inside leaves neither."""
-        with self._engine.begin() as connection:
-            yield connection
-            connection.execute(
-                insert(events).values(
-                    time=now,
-                    name=what,
-                    login="",
-                    nas="",
-                    user=user,
-                    caller="",
-                    factor="" if token is None else token.kind,
-                    serial=serial if token is None else token.serial,
-                    outcome="done",
-                    reason="",
-                    latency=0.0,
-                    actor=self._actor,
-                )
-            )
 
-
-_TOKENS: Final = select(tokens, users.c.name.label("user")).select_from(tokens.outerjoin(users))
-
-
-def _engine(path: Path) -> Engine:
-    engine = create_engine(
-        "sqlite://", creator=lambda: connect(path, busy_timeout=_BUSY_TIMEOUT), poolclass=NullPool, hide_parameters=True
-    )
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _find_user(connection: Connection, name: str) -> Row[Any]:
-    row = connection.execute(select(users).where(users.c.name == name)).first()
-    if row is None:
-        count = connection.execute(select(func.count()).select_from(users)).scalar_one()
-        raise RefusedError(f"there is no user {name}; `radiusd2fa user list` shows the {count} there are")
-    return row
-
-
-def _find_token(connection: Connection, serial: str) -> Row[Any]:
-    row = connection.execute(_TOKENS.where(tokens.c.serial == serial)).first()
-    if row is None:
-        raise RefusedError(f"there is no token {serial}; `radiusd2fa token list` shows them")
-    return row
-
-
-def _refuse_gone(row: Row[Any]) -> None:
-    if row.state in GONE:
-        raise RefusedError(f"token {row.serial} is {row.state} and stays so; give out another one")
+def _refuse_key(row: Row[Any]) -> None:
+    if row.kind == KEY:
+        raise RefusedError(
+            f"{row.serial} is a security key: it belongs to one person for good and has nothing to resynchronise; "
+            "`radiusd2fa key` registers and revokes keys"
+        )
 
 
 def _user_record(row: Row[Any], serials: Sequence[str]) -> UserRecord:

@@ -21,9 +21,10 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    literal_column,
 )
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The schema that this version of the program reads and writes."""
 
 metadata: Final = MetaData()
@@ -62,6 +63,9 @@ tokens: Final = Table(
     Column("last_used", Double),
     Column("candidate", BigInteger),
     Column("candidate_until", Double, nullable=False, server_default="0"),
+    Column("label", String, nullable=False, server_default=""),
+    Column("credential", String),  # SHA-256 over a security key's credential id: no two people share one
+    Index("tokens_credential", "credential", unique=True),
     CheckConstraint("moving_factor >= 0", name="moving_factor_not_negative"),
     sqlite_autoincrement=True,  # an id is never given twice: sealed seeds are bound to it
 )
@@ -78,7 +82,33 @@ challenges: Final = Table(
     Column("login", String, nullable=False),
     Column("expires", Double, nullable=False),
     Column("tries", Integer, nullable=False),
+    Column("nonce", String),  # from here on: what is offered to a security key
+    Column("station", Boolean, nullable=False, server_default="0"),
+    Column("contested", Boolean, nullable=False, server_default="0"),
+    Column("user_verification", Boolean, nullable=False, server_default="0"),
+    Column("credentials", String, nullable=False, server_default=""),
+    Column("answer", String),
     Index("challenges_expires", "expires"),
+    sqlite_with_rowid=False,
+)
+Index("challenges_station", challenges.c.user_id, sqlite_where=challenges.c.station == literal_column("1"))
+
+invitations: Final = Table(
+    "invitations",
+    metadata,
+    Column("nonce", String, primary_key=True),  # its SHA-256: who reads the database cannot answer for anybody
+    Column("user_id", Integer, ForeignKey("users.id"), nullable=False),
+    Column("label", String, nullable=False),
+    Column("expires", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+stations: Final = Table(
+    "stations",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("seen", Double, nullable=False),
+    Column("device", String, nullable=False),
     sqlite_with_rowid=False,
 )
 

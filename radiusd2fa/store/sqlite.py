@@ -40,13 +40,7 @@ def database_path(url: str) -> Path:
 def connect(path: Path, *, busy_timeout: float) -> sqlite3.Connection:
     """Open an existing database of this version's schema, durable and checked. ``busy_timeout`` in seconds."""
     try:
-        connection = sqlite3.connect(
-            f"file:{quote(str(path))}?mode=rw",
-            uri=True,
-            timeout=busy_timeout,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+        connection = open_file(path, busy_timeout=busy_timeout)
     except sqlite3.OperationalError as error:
         raise StoreUnavailableError(
             f"{path}: cannot open the database ({error}); `radiusd2fa init` makes one"
@@ -64,6 +58,17 @@ def connect(path: Path, *, busy_timeout: float) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def open_file(path: Path, *, busy_timeout: float) -> sqlite3.Connection:
+    """Open an existing file as it is, in autocommit."""
+    return sqlite3.connect(
+        f"file:{quote(str(path))}?mode=rw",
+        uri=True,
+        timeout=busy_timeout,
+        isolation_level=None,
+        check_same_thread=False,
+    )
 
 
 def make_durable(connection: sqlite3.Connection) -> None:
@@ -95,7 +100,7 @@ def check_revision(connection: sqlite3.Connection, path: Path) -> None:
             f"{path}: this is no database of radiusd2fa; restore your backup, or move it away and run `radiusd2fa init`"
         )
     if row[0] != REVISION:
+        remedy = "run `radiusd2fa db upgrade`" if row[0] < REVISION else "a newer database needs the newer program"
         raise StoreError(
-            f"{path}: the database has schema {row[0]}, this version of radiusd2fa needs {REVISION}; "
-            "a newer database needs the newer program"
+            f"{path}: the database has schema {row[0]}, this version of radiusd2fa needs {REVISION}; {remedy}"
         )

@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    or_,
     select,
     update,
 )
@@ -29,15 +30,21 @@ from radiusd2fa.core.model import (
     AdvanceMovingFactor,
     ClearFailures,
     CloseChallenge,
+    ContestStations,
+    DisableToken,
     Effect,
     Event,
     NoteResyncCandidate,
     OpenChallenge,
+    PendingChallenge,
+    RecordAssertion,
     RecordCallerFailure,
     RecordFailure,
     ReplacePasswordHash,
+    WriteEvent,
 )
 from radiusd2fa.core.record import record
+from radiusd2fa.core.texts import base64url
 from radiusd2fa.store.schema import callers, challenges, events, tokens, users
 
 Row = tuple[Any, ...]
@@ -129,11 +136,53 @@ _ADVANCE: Final = _compiled(
     "to to_drift used token owner below user now",
 )
 
+_ASSERTED: Final = _compiled(
+    update(tokens)
+    .where(
+        tokens.c.id == _p("token"),
+        tokens.c.user_id == _p("owner"),
+        tokens.c.state == literal_column("'active'"),
+        or_(tokens.c.moving_factor < _p("below"), and_(tokens.c.moving_factor == _ZERO, _p("zero") == _ZERO)),
+        exists().where(users.c.id == _p("user"), users.c.enabled == _ONE, users.c.locked_until <= _p("now")),
+    )
+    .values(moving_factor=_p("to"), last_used=_p("used")),
+    "to used token owner below zero user now",
+)
+
+_DISABLE: Final = _compiled(
+    update(tokens)
+    .where(tokens.c.id == _p("token"), tokens.c.state == literal_column("'active'"))
+    .values(state=literal_column("'disabled'")),
+    "token",
+)
+
 _CLOSE: Final = _compiled(
     delete(challenges).where(challenges.c.handle == _p("handle"), challenges.c.expires > _p("now")), "handle now"
 )
 
-_OPEN: Final = _compiled(insert(challenges), "handle nas user_name user_id kind password_passed login expires tries")
+_QUESTION: Final = "handle nas user_name user_id kind password_passed login expires tries"
+_OPEN: Final = _compiled(insert(challenges).values({name: _p(name) for name in _QUESTION.split()}), _QUESTION)
+
+_CEREMONY: Final = f"{_QUESTION} nonce station contested user_verification credentials answer"
+_OPEN_TO_KEYS: Final = _compiled(insert(challenges).values({name: _p(name) for name in _CEREMONY.split()}), _CEREMONY)
+
+_other: Final = challenges.alias("other")
+_CONTEST: Final = _compiled(
+    update(challenges)
+    .where(
+        challenges.c.station == _ONE,
+        challenges.c.user_id == _p("user"),
+        challenges.c.expires > _p("now"),
+        exists().where(
+            _other.c.station == _ONE,
+            _other.c.user_id == _p("user2"),
+            _other.c.login != _p("own"),
+            _other.c.expires > _p("now2"),
+        ),
+    )
+    .values(contested=_ONE),
+    "user now user2 own now2",
+)
 
 _one_more: Final = users.c.failures + _ONE
 _doublings: Final = func.min(_one_more - _p("over"), _MOST_DOUBLINGS, type_=Integer)
@@ -219,11 +268,16 @@ def step_for(effect: Effect) -> Step:
     match effect:
         case AdvanceMovingFactor(token_id, user_id, to, drift, now):
             return Step(_ADVANCE, (to, drift, now, token_id, user_id, to, user_id, now), guarded=True)
+        case RecordAssertion(token_id, user_id, counter, now):
+            return Step(_ASSERTED, (counter, now, token_id, user_id, counter, counter, user_id, now), guarded=True)
+        case DisableToken(token_id):
+            return Step(_DISABLE, (token_id,))
         case CloseChallenge(handle, now):
             return Step(_CLOSE, (handle, now), guarded=True)
+        case ContestStations(user_id, login, now):
+            return Step(_CONTEST, (user_id, now, user_id, login, now))
         case OpenChallenge(c):
-            row = (c.handle, c.nas, c.user_name, c.user_id, c.kind, c.password_passed, c.login, c.expires, c.tries)
-            return Step(_OPEN, row)
+            return _open(c)
         case RecordFailure(user_id, now, most, first, longest):
             return Step(_FAIL, (most, now, longest, first, most, user_id, now))
         case ClearFailures(user_id):
@@ -236,6 +290,18 @@ def step_for(effect: Effect) -> Step:
             return Step(_NOTE, (moving_factor, until, token_id, moving_factor))
         case ReplacePasswordHash(user_id, old, new):
             return Step(_REHASH, (new, user_id, old))
+        case WriteEvent(event):
+            return step_for_event(event)
+
+
+def _open(c: PendingChallenge) -> Step:
+    row = (c.handle, c.nas, c.user_name, c.user_id, c.kind, c.password_passed, c.login, c.expires, c.tries)
+    if c.ceremony is None:
+        return Step(_OPEN, row)
+    k = c.ceremony
+    credentials = ",".join(map(base64url, k.credentials))
+    ceremony = (k.nonce.hex(), k.station, k.contested, k.user_verification, credentials, k.answer)
+    return Step(_OPEN_TO_KEYS, (*row, *ceremony))
 
 
 def step_for_event(event: Event) -> Step:

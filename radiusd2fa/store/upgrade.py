@@ -11,11 +11,15 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy.exc import DatabaseError, NoResultFound, OperationalError
+from sqlalchemy.pool import NullPool
 
-from radiusd2fa.store.sqlite import StoreError, make_durable
+from radiusd2fa.store.schema import REVISION
+from radiusd2fa.store.sqlite import StoreError, make_durable, open_file
 from radiusd2fa.vault import Vault
 
+_BUSY_TIMEOUT: Final = 10.0
 _PAGE_OCTETS: Final = 2048
 """Each login changes a token's page of its own: half of SQLite's usual page is half to write and to flush."""
 
@@ -53,6 +57,32 @@ def _make_file(path: Path) -> None:
             os.fchown(descriptor, folder.st_uid, folder.st_gid)
     finally:
         os.close(descriptor)
+
+
+def bring_up_to_date(path: Path) -> tuple[str, str]:
+    """Bring an older database to today's schema, in one transaction; returns the schema before and after.
+
+    Ended in the middle it leaves the old one. A running daemon of the older version stops answering: restart it.
+    """
+    engine = create_engine("sqlite://", creator=lambda: open_file(path, busy_timeout=_BUSY_TIMEOUT), poolclass=NullPool)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    try:
+        with engine.begin() as connection:
+            before = str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())
+            if before > REVISION:
+                raise StoreError(f"{path}: schema {before} is newer than this program, which knows {REVISION}")
+            upgrade(connection)
+    except OperationalError as error:
+        raise StoreError(f"{path}: cannot be brought up to date: {error.orig}") from error
+    except (DatabaseError, NoResultFound) as error:
+        raise StoreError(f"{path}: this is no database of radiusd2fa") from error
+    finally:
+        engine.dispose()
+    return before, REVISION
 
 
 def upgrade(connection: object) -> None:

@@ -1,8 +1,9 @@
 """What every second factor promises, found by looking into the folder.
 
 A new file in ``radiusd2fa/factors`` is under test the moment it exists. The tests need not know how a factor makes its
-codes: they answer with texts that agree with whatever code is compared, as if every guess were lucky.
-RFC 4226 7.2 and RFC 6238 5.2: what was accepted once is never accepted again.
+codes: they answer with texts that agree with whatever code is compared, as if every guess were lucky. Only a factor
+whose answers are not codes has answers of its own here. RFC 4226 7.2, RFC 6238 5.2 and WebAuthn 6.1.1: what was
+accepted once is never accepted again.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radiusd2fa import factors
-from radiusd2fa.core.answer import CodeAnswer, TypedCode
-from radiusd2fa.core.finding import Beyond, Find, Matched, NotFound, Used
-from radiusd2fa.core.model import Token
+from radiusd2fa.core.answer import Answer, ChapAnswer, KeyAnswer, TypedCode
+from radiusd2fa.core.finding import Asserted, Beyond, Find, Finding, Matched, NotFound, Refused, Used
+from radiusd2fa.core.judging import DECOY
+from radiusd2fa.core.model import Chap, Token
 from radiusd2fa.core.rules import FACTORS, HotpRules, Rules, TotpRules
 from radiusd2fa.factors import find_functions
+from tests.factors.keys import FIDO, UP, Key, assertion, authenticator_data, eddsa, es256
 
 KINDS: Final = [module.name for module in pkgutil.iter_modules(factors.__path__)]
 NOW: Final = 1_700_000_000.0
@@ -73,8 +76,52 @@ class Agreeable(Lucky):
         return True
 
 
+CHALLENGE: Final = b"what was asked".ljust(32)
+KEYS: Final = (es256(), eddsa())
+
+
 def tokens(kind: str) -> st.SearchStrategy[Token]:
     """Tokens of one kind in every state of wear."""
+    if kind == "fido":
+        return st.builds(Key.token, st.sampled_from(KEYS), counter=st.integers(0, 40) | st.integers(0, 2**32 - 1))
+    return fobs(kind)
+
+
+def right_answers(token: Token) -> list[Answer]:
+    """Answers of which a guesser can only dream: right in every way that does not depend on what was used before."""
+    if token.kind != "fido":
+        return [Agreeable()]
+    (key,) = [key for key in KEYS if key.attested() == token.secret]
+    counters = {0, 1, *range(max(0, token.moving_factor - 3), min(2**32, token.moving_factor + 4)), 2**32 - 1}
+    return [
+        KeyAnswer((assertion(key, CHALLENGE, data=authenticator_data(UP, counter)),), user_verification=False)
+        for counter in sorted(counters)
+    ]
+
+
+WRONG_ANSWERS: Final[dict[str, tuple[Answer, ...]]] = {
+    "code": (Unlucky(), ChapAnswer(Chap(1, bytes(16), bytes(16)))),
+    "key": (
+        KeyAnswer((), user_verification=False),
+        KeyAnswer((assertion(es256("nobody's"), CHALLENGE),), user_verification=False),
+    ),
+}
+"""Answers that no token of these tests has given."""
+
+
+def moved(token: Token, finding: Finding) -> Token:
+    """The token as the store leaves it after that finding was accepted."""
+    match finding:
+        case Matched(to=to, drift=drift):
+            return replace(token, moving_factor=to, drift=drift, candidate=None, candidate_until=0.0)
+        case Asserted(counter=counter):
+            return replace(token, moving_factor=counter)
+        case _:
+            return token
+
+
+def fobs(kind: str) -> st.SearchStrategy[Token]:
+    """The same of what shows codes."""
     here = int(NOW // 30)
     wide, near = st.integers(0, 2**40), st.integers(here - 200, here + 200)
     return st.builds(
@@ -96,6 +143,7 @@ def tokens(kind: str) -> st.SearchStrategy[Token]:
 
 RULES: Final = st.builds(
     Rules,
+    fido=st.just(FIDO),
     hotp=st.builds(HotpRules, st.integers(0, 6), st.integers(0, 20)),
     totp=st.builds(
         TotpRules,
@@ -128,16 +176,17 @@ def test_nothing_used_is_ever_accepted(kind: str, data: st.DataObject) -> None:
     """Whichever code a guess happens to hit, what is accepted is new and leads beyond where the token stands."""
     token, rules = data.draw(tokens(kind)), data.draw(RULES)
     find = find_of(kind)
-    answers: list[CodeAnswer] = [Agreeable(), *(Lucky(number) for number in range(60))]
-    for answer in answers:
+    for answer in (*right_answers(token), *(Lucky(number) for number in range(60))):
         match find(token, answer, NOW, rules):
             case Matched(at=at, to=to, drift=drift):
                 assert to > token.moving_factor
                 assert to >= at >= 0
                 assert abs(drift) <= rules.totp.max_drift
+            case Asserted(counter=counter):
+                assert counter > token.moving_factor or counter == token.moving_factor == 0
             case Beyond(moving_factor=at):
                 assert at > token.moving_factor
-            case Used() | NotFound():
+            case Used() | Refused() | NotFound():
                 pass
             case other:
                 pytest.fail(f"{kind} returned {other!r}")
@@ -149,21 +198,47 @@ def test_nothing_used_is_ever_accepted(kind: str, data: st.DataObject) -> None:
 def test_what_was_accepted_is_not_accepted_again(kind: str, data: st.DataObject) -> None:
     """Once the token has moved to where the finding says, the same guess hits nothing it hit before."""
     token, rules = data.draw(tokens(kind)), data.draw(RULES)
-    first = find_of(kind)(token, Agreeable(), NOW, rules)
-    if not isinstance(first, Matched):
-        return
-    moved = replace(token, moving_factor=first.to, drift=first.drift, candidate=None, candidate_until=0.0)
-    second = find_of(kind)(moved, Agreeable(), NOW, rules)
-    assert not isinstance(second, Matched) or second.at > first.at
+    find = find_of(kind)
+    for answer in right_answers(token):
+        first = find(token, answer, NOW, rules)
+        second = find(moved(token, first), answer, NOW, rules)
+        if isinstance(first, Matched):
+            assert not isinstance(second, Matched) or second.at > first.at
+        if isinstance(first, Asserted):
+            # a key that does not count is guarded by its challenge alone, which is spent with it
+            assert not isinstance(second, Asserted) or first.counter == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 @settings(deadline=None, max_examples=40)
 def test_a_wrong_answer_finds_nothing(kind: str, data: st.DataObject) -> None:
-    """An answer that agrees with no code is not found, whatever is waiting."""
+    """An answer that agrees with nothing is not found, of whatever kind it is and whatever is waiting."""
     token, rules = data.draw(tokens(kind)), data.draw(RULES)
-    assert find_of(kind)(token, Unlucky(), NOW, rules) == NotFound()
+    for answer in (*WRONG_ANSWERS["code"], *WRONG_ANSWERS["key"]):
+        assert find_of(kind)(token, answer, NOW, rules) == NotFound()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_of_another_kind_is_not_found(kind: str) -> None:
+    """A code is no answer of a key, however lucky; what a key has signed is no code, however right."""
+    rules, fob = Rules(fido=FIDO), Token(id=1, serial="T", kind=kind, moving_factor=0, secret=b"x" * 20)
+    if kind == "fido":
+        for key in KEYS:
+            codes: list[Answer] = [Agreeable(), Lucky(0), TypedCode(b"000000"), *WRONG_ANSWERS["code"]]
+            for answer in codes:
+                assert find_of(kind)(key.token(), answer, NOW, rules) == NotFound()
+    else:
+        for key in KEYS:
+            right = KeyAnswer((assertion(key, CHALLENGE),), user_verification=False)
+            assert find_of(kind)(fob, right, NOW, rules) == NotFound()
+            assert find_of(kind)(key.token(), right, NOW, rules) == NotFound()
+
+
+def test_nobodys_token_is_worked_at_and_never_right() -> None:
+    """The factor of the stand-in is there, and takes every wrong answer without an error."""
+    for answer in (*WRONG_ANSWERS["code"], *WRONG_ANSWERS["key"]):
+        assert find_of(DECOY.kind)(DECOY, answer, NOW, Rules(fido=FIDO)) == NotFound()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -173,9 +248,10 @@ def test_a_factor_is_pure(kind: str, data: st.DataObject, guess: bytes) -> None:
     """The same question has the same answer, twice and in between others, and changes nothing that it was given."""
     token, rules = data.draw(tokens(kind)), data.draw(RULES)
     before, answer, find = repr(token), TypedCode(guess), find_of(kind)
-    first = find(token, answer, NOW, rules)
-    find(replace(token, moving_factor=0), Agreeable(), NOW + 1e6, rules)
-    assert find(token, answer, NOW, rules) == first
+    for asked in (answer, *right_answers(token)):
+        first = find(token, asked, NOW, rules)
+        find(replace(token, moving_factor=0), Agreeable(), NOW + 1e6, rules)
+        assert find(token, asked, NOW, rules) == first
     assert repr(token) == before
 
 

@@ -17,10 +17,12 @@ from radiusd2fa.core.model import Event
 from radiusd2fa.emulators.nas import CALLING_STATION_ID, STATE, USER_NAME, Answer
 from radiusd2fa.store.registry import Registry
 
+from .keychain import asked_in
 from .replies import PROXY_STATE, Attributes, describe, form_fault, likeness, quoted
 from .scenery import OLD_SECRET, Device, Site, reconfigure
 from .stage import Stage, TalkingDevice
-from .transcript import Command, Conversation, Line, Packet, Passing, Restart, Step, Written, octets
+from .touching import Touching
+from .transcript import AtStation, Command, Conversation, Line, Packet, Passing, Restart, Step, Written, octets
 
 VENDOR_SPECIFIC: Final = 26
 OUTCOMES: Final = {"accept": "accepted", "reject": "rejected", "challenge": "challenged"}
@@ -49,6 +51,8 @@ class Player:
     """Replies that were given a name (``as A``)."""
     logins: dict[bytes, str] = field(default_factory=dict)
     """By State: the id that the audit has given to the login."""
+    codes: dict[bytes, str] = field(default_factory=dict)
+    """By what a key was asked to sign: the login that asked."""
     answered: bytes = b""
     """The State of the last packet."""
     rows: list[Event] = field(default_factory=list)
@@ -56,6 +60,10 @@ class Player:
     mentioned: int = 0
     seen: int = 0
     counted: Counter[str] = field(default_factory=Counter)
+    touching: Touching = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.touching = Touching(self.site)
 
     def play(self, conversation: Conversation) -> None:
         """Play it from the beginning; WentOtherwiseError where it goes another way."""
@@ -73,6 +81,10 @@ class Player:
                 self._command(step)
             case Written():
                 self._written(step)
+            case AtStation():
+                came = self.touching.play(step, self.stage.clock.now)
+                if came != step.end:
+                    raise otherwise(step.line, step.end, came)
             case Restart(change=change):
                 if change is not None:
                     reconfigure(self.site, change)
@@ -131,6 +143,7 @@ class Player:
             attributes.append((CALLING_STATION_ID, octets(options["caller"])))
         if "state" in options:
             self.answered = self._state(options["state"], line)
+            self.site.pocket.keychain.answering = options["state"]
             attributes.append((STATE, self.answered))
         if "mschap" in options:
             attributes += [(VENDOR_SPECIFIC, MSCHAP2), (VENDOR_SPECIFIC, MSCHAP_CHALLENGE)]
@@ -156,12 +169,14 @@ class Player:
         return answer.state
 
     def _compare(self, packet: Packet, answer: Answer, came: str) -> None:
-        line, reply = packet.line, packet.reply
+        line, reply, names = packet.line, packet.reply, []
         if len(reply) > 2 and reply[-2] == "as":
-            self.answers[reply[-1]] = answer
-            reply = reply[:-2]
+            names, reply = [reply[-1]], reply[:-2]
         if answer.state is not None:
-            self.answers["last"] = answer
+            names.append("last")
+        for name in names:
+            self.answers[name] = answer
+            self.site.pocket.keychain.prompts[name] = answer.prompt
         match reply:
             case ["like" | "same" as how, name] if name in self.answers:
                 model = self.answers[name]
@@ -187,6 +202,8 @@ class Player:
         wanted = [] if answer.kind == "silence" else [f"access.{OUTCOMES[answer.kind]}"]
         if packet.words[0] in {"again", "status"}:
             wanted = []
+        if any(row.reason == "key_cloned" for row in self.rows):  # worth an alarm of its own
+            wanted = ["token.cloned", *wanted]
         if [row.name for row in self.rows] != wanted or any(row.nas != packet.client for row in self.rows):
             got = "; ".join(map(show, self.rows)) or "no audit row"
             raise otherwise(packet.line, f"in the audit: {wanted[0] if wanted else 'no row'} at {packet.client}", got)
@@ -201,6 +218,14 @@ class Player:
                 raise otherwise(packet.line, "a login of its own", f"a row of the earlier login {row.login}")
             if answer.state is not None:
                 self.logins[answer.state] = row.login
+                self._follow_code(packet, answer, row.login)
+
+    def _follow_code(self, packet: Packet, answer: Answer, login: str) -> None:
+        """What a key must sign is one login's; the digits beside it are those that a station shows."""
+        self.touching.prompts[login] = answer.prompt
+        asked = asked_in(answer.prompt)
+        if asked is not None and self.codes.setdefault(asked.nonce, login) != login:
+            raise otherwise(packet.line, "a code of its own", f"that of the login {self.codes[asked.nonce]}")
 
     def _written(self, written: Written) -> None:
         line, words = written.line, written.words

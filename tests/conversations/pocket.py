@@ -1,4 +1,4 @@
-"""What a person has at hand: fobs, and a head for what was typed last.
+"""What a person has at hand: fobs, keys, and a head for what was typed last.
 
 Codes come from the soft fob, which shares no code with the factors of the daemon; no answer of the daemon is looked at.
 RFC 4226 (HOTP), RFC 6238 (TOTP); SCRV1 is OpenVPN's static challenge.
@@ -13,21 +13,24 @@ from typing import Final
 
 from radiusd2fa.emulators.softfob import SoftFob
 
-from .transcript import Line, octets
+from .keychain import SPOILING, WORDS, Keychain
+from .transcript import Line, octets, options
 
 _PART: Final = re.compile(r'(?:[^+"(]|"(?:[^"\\]|\\.)*"|\([^)]*\))+')
 _CODE: Final = re.compile(r"(?:([\w-]+):)?(HOTP|TOTP|wrong)(?:\(([+-]\d+)\)|@(\d+))?")
+_KEY: Final = re.compile(r"(?:([\w-]+):)?KEY\(([^)]*)\)")
 _STATIC: Final = re.compile(r"SCRV1\(([^,]*),(.*)\)")
 
 
 @dataclass(slots=True)
 class Pocket:
-    """The fobs of a conversation, by serial."""
+    """The fobs of a conversation, by serial, and its keys."""
 
     fobs: dict[str, SoftFob] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
+    keychain: Keychain = field(default_factory=Keychain)
     last: bytes = b""
-    """The code that was typed last."""
+    """The code or response that was typed last."""
 
     def say(self, text: str, user: str, now: float, line: Line) -> bytes:
         """Return what somebody types: words and codes, joined by ``+``."""
@@ -42,6 +45,11 @@ class Pocket:
         if text.startswith("fullwidth("):
             digits = self._part(text[len("fullwidth(") : -1], user, now, line).decode()
             return "".join(chr(ord(digit) + 0xFEE0) for digit in digits).encode()
+        if key := _KEY.fullmatch(text):
+            host, *words = key[2].split(",")
+            wanted = options(tuple(words), line, *WORDS, *SPOILING, "at")
+            self.last = self.keychain.respond(key[1], user, host, wanted, line)
+            return self.last
         match = _CODE.fullmatch(text)
         if match is None:
             return octets(text)

@@ -11,18 +11,22 @@ from typing import Final
 
 from radiusd2fa.emulators.nas import PROMPT, REPLY_MESSAGE, STATE, Answer
 
+from .keychain import unvaried
+
 PROXY_STATE: Final = 33
 MESSAGE_AUTHENTICATOR: Final = 80
 ACCESS_CHALLENGE: Final = 11
+LONGEST_PROMPT: Final = 200
 
 Attributes = list[tuple[int, bytes]]
 
 
 def describe(answer: Answer) -> str:
     """Return a reply in the words of a transcript."""
+    prompt = quoted(unvaried(answer.prompt))
     if answer.kind != "challenge":
-        return f"{answer.kind} {quoted(answer.prompt)}" if answer.prompt else answer.kind
-    return f"challenge {quoted(answer.prompt)}{' hidden' if answer.hidden else ''}"
+        return f"{answer.kind} {prompt}" if answer.prompt else answer.kind
+    return f"challenge {prompt}{' hidden' if answer.hidden else ''}"
 
 
 def quoted(text: str) -> str:
@@ -40,13 +44,14 @@ def attributes_of(raw: bytes) -> Attributes:
 
 
 def likeness(raw: bytes) -> tuple[int, int, Attributes]:
-    """Return what a caller could tell replies apart by: all but identifier, authenticators and the octets of State."""
-    varying = {STATE, MESSAGE_AUTHENTICATOR}
-    return (
-        raw[0] if raw else 0,
-        len(raw),
-        [(kind, bytes(len(value)) if kind in varying else value) for kind, value in attributes_of(raw)],
-    )
+    """Return what a caller could tell replies apart by: all but identifier, authenticators, State, key codes."""
+    return raw[0] if raw else 0, len(raw), [(kind, _without_chance(kind, value)) for kind, value in attributes_of(raw)]
+
+
+def _without_chance(kind: int, value: bytes) -> bytes:
+    if kind in {STATE, MESSAGE_AUTHENTICATOR}:
+        return bytes(len(value))
+    return unvaried(value.decode()).encode() if kind == REPLY_MESSAGE else value
 
 
 def form_fault(raw: bytes, proxied: Sequence[bytes], *, signed: bool) -> str:
@@ -69,6 +74,8 @@ def form_fault(raw: bytes, proxied: Sequence[bytes], *, signed: bool) -> str:
     state = next((value for kind, value in attributes if kind == STATE), b"0" * 32)
     if len(state) != 32 or not set(state) <= set(b"0123456789abcdef"):
         return f"State is not 32 lowercase hex characters: {state!r}"
+    if any(len(value) > LONGEST_PROMPT for kind, value in attributes if kind == REPLY_MESSAGE):
+        return f"a prompt of more than {LONGEST_PROMPT} characters"
     if not all(value for _, value in attributes):
         return "an attribute without a value"
     return ""

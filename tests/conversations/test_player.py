@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from .conftest import Play
+from .keychain import make_key
 from .player import WentOtherwiseError
 from .replies import form_fault
 from .transcript import TranscriptError, parse
@@ -23,8 +24,6 @@ settings: throttle max_failures=2
 user:    alice password=hunter2 token=F1 hotp
 user:    bob token=F2 hotp
 """
-FIRST: Final = 7
-"""The line after the head."""
 QUESTION: Final = '> vpn alice password=hunter2  < challenge "Enter the code from your token: "'
 OTHERWISE: Final = {
     "> gw alice code=HOTP  < reject": "expected: reject",
@@ -47,6 +46,42 @@ OTHERWISE: Final = {
     "$ user disable alice  < refused": "got:      done",
     "$ user frobnicate alice  < refused": "wrong usage",
     "$ token disable F1\n! token.enabled": "token.disabled",
+}
+KEY_HEAD: Final = """\
+# an example
+client:  ssh flow=challenge host_names=bastion
+station: lobby-1 clients=ssh
+user:    alice password=hunter2 key=K1
+user:    bob
+key:     K2 user=bob counter=7
+> ssh alice password=hunter2  \
+< challenge "Touch your key at lobby-1 (code *), then press Enter, or use your security key for ssh RK1-*: "
+"""
+KEY_OTHERWISE: Final = {
+    "> ssh alice code=KEY(evil) state=last  < accept": "reason=wrong_key_response",
+    "> ssh alice code=KEY(bastion) state=last  < reject": "got:      accept",
+    "> ssh alice code=KEY(bastion) state=last  < accept  ! serial=K2": "serial=K1",
+    '> ssh alice code= state=last  < challenge "Use your security key for ssh RK1-*: "': "Touch your key",
+    '> ssh alice password=hunter2  < challenge "Touch your key at lobby-1 (code *), then press Enter, or use your '
+    'security key for ssh RK1-*pin: "': "RK1-*: ",
+    "@ lobby-1 shows nobody": "it shows alice",
+    "@ lobby-1 shows alice!": "it shows alice",
+    "@ lobby-1 touch K1  < too late": "got:      taken",
+    "@ lobby-1 touch K2": "got:      nobody waits",
+    "@ lobby-1 touch K1 as A\n@ lobby-1 bring A\n@ lobby-1 bring A": "got:      too late",
+}
+KEY_UNREADABLE: Final = {
+    "@ lobby-1": "a line at a station is",
+    "@ lobby-1 dances": "at a station: shows",
+    "@ lobby-9 shows nobody": "there is no station lobby-9",
+    "@ lobby-1 touch K9": "there is no key K9",
+    "@ lobby-1 touch K1 gently": "gently: not one of",
+    "@ lobby-1 bring A": "nothing was signed as A",
+    "> ssh alice code=KEY(bastion,gently) state=last  < accept": "gently: not one of",
+    "> ssh alice code=K9:KEY() state=last  < accept": "there is no key K9",
+    "> ssh carol code=KEY() state=last  < accept": "say which",
+    "> ssh alice code=KEY(,at=NOWHERE) state=last  < accept": "the prompt NOWHERE has no code",
+    "key: K3 user=bob blue": "blue: not one of",
 }
 UNREADABLE: Final = {
     "> gw": "a packet line is",
@@ -71,25 +106,38 @@ UNREADABLE: Final = {
 }
 
 
-@pytest.mark.parametrize("lines", OTHERWISE)
-def test_what_goes_otherwise_is_noticed(lines: str, play: Play) -> None:
+@pytest.mark.parametrize(
+    ("head", "lines", "said"),
+    [(HEAD, *case) for case in OTHERWISE.items()] + [(KEY_HEAD, *case) for case in KEY_OTHERWISE.items()],
+)
+def test_what_goes_otherwise_is_noticed(head: str, lines: str, said: str, play: Play) -> None:
     """A difference ends the conversation with the place of its line, what was expected and what came."""
-    [conversation] = parse("example.txt", HEAD + lines)
+    [conversation] = parse("example.txt", head + lines)
     with pytest.raises(WentOtherwiseError) as error:
         play(conversation)
     text = str(error.value)
-    assert text.startswith(f"example.txt:{FIRST + lines.count(chr(10))}: {lines.splitlines()[-1][:20]}")
+    assert text.startswith(f"example.txt:{(head + lines).count(chr(10)) + 1}: {lines.splitlines()[-1][:20]}")
     assert "  expected: " in text
     assert "  got: " in text
-    assert OTHERWISE[lines] in text
+    assert said in text
 
 
-@pytest.mark.parametrize("line", UNREADABLE)
-def test_what_cannot_be_read_is_refused(line: str, play: Play) -> None:
+@pytest.mark.parametrize(
+    ("head", "line", "said"),
+    [(HEAD, *case) for case in UNREADABLE.items()] + [(KEY_HEAD, *case) for case in KEY_UNREADABLE.items()],
+)
+def test_what_cannot_be_read_is_refused(head: str, line: str, said: str, play: Play) -> None:
     """A line with an unknown word or a missing part is refused with its place, and never passes."""
-    with pytest.raises(TranscriptError, match=r"^example\.txt:7: ") as error:
-        play(parse("example.txt", HEAD + line)[0])
-    assert UNREADABLE[line] in str(error.value)
+    with pytest.raises(TranscriptError, match=rf"^example\.txt:{head.count(chr(10)) + 1}: ") as error:
+        play(parse("example.txt", head + line)[0])
+    assert said in str(error.value)
+
+
+def test_a_serial_makes_one_key() -> None:
+    """The same serial makes the same key, so that a failure can be repeated; another serial makes another."""
+    one, again, other = make_key("K1", "alice", {}), make_key("K1", "alice", {}), make_key("K2", "alice", {})
+    assert one.credential == again.credential
+    assert one.credential != other.credential
 
 
 def test_each_value_is_played() -> None:
@@ -131,6 +179,7 @@ BAD: Final = [
     (CHALLENGE, SIGNATURE + STATE.upper() + MESSAGE + PROXY),
     (CHALLENGE, SIGNATURE + b"\x18\x03a" + MESSAGE + PROXY),
     (CHALLENGE, SIGNATURE + STATE + b"\x12\x02" + PROXY),
+    (CHALLENGE, SIGNATURE + STATE + b"\x12\xcb" + b"a" * 201 + PROXY),
 ]
 
 

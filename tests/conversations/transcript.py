@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 SEPARATOR: Final = "----"
-HEAD: Final = ("client", "settings", "primary", "rule", "user", "token", "clock")
+HEAD: Final = ("client", "settings", "primary", "rule", "station", "user", "token", "key", "clock")
+MARKS: Final = "> ! @ $ = or #"
 SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 _WORD: Final = re.compile(r'(?:[^\s"]|"(?:[^"\\]|\\.)*")+')
@@ -24,6 +25,9 @@ _SHORT: Final = {"n": b"\n", "r": b"\r", "t": b"\t", "b": b"\b", "0": b"\0"}
 _PASSING: Final = re.compile(
     r"(\d+)([smhd]) later|clock (back|forward) (\d+)([smhd])|the server restarts(?: with (.+))?"
 )
+
+Words = Mapping[str, str]
+"""``key=value`` words; words alone are keys without a value."""
 
 
 class TranscriptError(Exception):
@@ -71,6 +75,16 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class AtStation:
+    """``@ STATION WHAT < END``: what the station's screen shows, or a key that is touched there."""
+
+    line: Line
+    station: str
+    words: tuple[str, ...]
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """``$ COMMAND``: an administrator at the command line."""
 
@@ -95,7 +109,7 @@ class Restart:
     change: Setting | None
 
 
-Step = Packet | Written | Command | Passing | Restart
+Step = Packet | Written | AtStation | Command | Passing | Restart
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +189,7 @@ def _conversation(scene: list[Line], values: tuple[str, ...]) -> Conversation:
 def _setting(line: Line) -> Setting:
     noun, _, rest = line.text.partition(":")
     if noun not in HEAD:
-        raise line.fault(f"{noun}: not one of {', '.join(HEAD)}, nor a line that begins with > ! $ = or #")
+        raise line.fault(f"{noun}: not one of {', '.join(HEAD)}, nor a line that begins with {MARKS}")
     return Setting(line, noun, _words(line, rest))
 
 
@@ -192,6 +206,14 @@ def _steps(line: Line) -> Iterator[Step]:
             yield from (Written(line, words) for words in written)
         case "!":
             yield Written(line, _words(line, rest))
+        case "@":
+            match _split(_words(line, rest), "<"):
+                case [(station, *what)] if what:
+                    yield AtStation(line, station, tuple(what), "taken")
+                case [(station, *what), end] if what and end:
+                    yield AtStation(line, station, tuple(what), " ".join(end))
+                case _:
+                    raise line.fault("a line at a station is: @ STATION shows WHO, or @ STATION touch KEY < END")
         case "$":
             match _split(_words(line, rest), "<"):
                 case [words]:
@@ -203,7 +225,7 @@ def _steps(line: Line) -> Iterator[Step]:
         case "=":
             yield _passing(line, rest.strip())
         case _:
-            raise line.fault("a line begins with > ! $ = or #")
+            raise line.fault(f"a line begins with {MARKS}")
 
 
 def _passing(line: Line, text: str) -> Passing | Restart:

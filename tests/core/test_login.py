@@ -230,7 +230,7 @@ def test_a_right_password_leads_to_the_question_for_the_code() -> None:
     pending = opened(outcome)
     assert pending.handle == outcome.state == NONCE[:16].hex()
     assert (pending.kind, pending.tries, pending.expires) == (ChallengeKind.CODE, 3, NOW + 120)
-    assert (pending.nas, pending.user_name, pending.login) == ("vpn", "alice", NONCE[16:].hex())
+    assert (pending.nas, pending.user_name, pending.login) == ("vpn", "alice", NONCE[16:24].hex())
 
 
 def test_an_empty_password_leads_to_the_question_for_it() -> None:
@@ -300,8 +300,8 @@ def test_a_login_forgets_failures_only_if_there_are_any() -> None:
 @given(st.binary(min_size=NONCE_OCTETS, max_size=NONCE_OCTETS))
 def test_state_and_login_id_share_no_octet(nonce: bytes) -> None:
     """The id in the log tells nothing about the State on the wire."""
-    assert login_id(Known(), nonce) == nonce[16:].hex()
-    assert len(nonce[16:]) == 8
+    assert login_id(Known(), nonce) == nonce[16:24].hex()
+    assert len(nonce[16:24]) == 8
 
 
 # --- candidates ------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Final
 
 import pytest
 
-from radiusd2fa.core.answer import CodeAnswer
+from radiusd2fa.core.answer import Answer
 from radiusd2fa.core.finding import Find, Finding, Matched
 from radiusd2fa.core.login import decide
 from radiusd2fa.core.model import (
@@ -183,7 +183,7 @@ def test_the_decision_hands_the_factor_what_it_was_given() -> None:
     """Token, time and rules reach the factor unchanged: no copy, no default, no clock of its own."""
     seen: list[tuple[Token, float, Rules]] = []
 
-    def watch(token: Token, answer: CodeAnswer, now: float, rules: Rules) -> Finding:
+    def watch(token: Token, answer: Answer, now: float, rules: Rules) -> Finding:
         seen.append((token, now, rules))
         return FACTORS_FOUND["hotp"](token, answer, now, rules)
 

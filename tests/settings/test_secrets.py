@@ -244,6 +244,9 @@ def test_no_message_shows_a_secret_that_became_a_key(site: Site, form: str) -> N
 VALUES = """
     listen.udp store vault.key_file clients clients.lab.networks rules rules.name syslog syslog.to hotp.look_ahead
     totp.widen_every log.level challenge.code_prompt challenge.lifetime primary.kind
+    fido fido.rp_id fido.origin fido.attestation fido.attestation.aaguids fido.attestation.roots
+    fido.attestation.metadata clients.lab.host_names stations stations.lobby.clients
+    stations.lobby.usb stations.lobby.reader rules.ceremonies rules.user_verification rules.on_clone
 """
 
 

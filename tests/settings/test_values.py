@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 
 from radiusd2fa.core.model import Flow, Nas
-from radiusd2fa.core.rules import Rule, Rules
+from radiusd2fa.core.rules import FACTORS, FidoRules, Rule, Rules, Station
 from radiusd2fa.settings import (
+    AttestationSettings,
     ClientSettings,
     Endpoint,
     LogSettings,
     PrimarySettings,
     Settings,
+    StationSettings,
     SyslogSettings,
     load_settings,
 )
@@ -250,6 +252,142 @@ def test_rules_are_read_in_order_with_canonical_user_names(site: Site) -> None:
     assert loaded.warnings == ()
 
 
+# --- security keys ------------------------------------------------------------------------------------------
+
+FIDO = "fido: {rp_id: auth.example.org}"
+
+PARTIES = {
+    "rp_id: auth.example.org": ("auth.example.org", "https://auth.example.org"),
+    "rp_id: localhost": ("localhost", "https://localhost"),
+    "rp_id: xn--bcher-kva.example": ("xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+    "rp_id: 3com.example": ("3com.example", "https://3com.example"),
+    f"rp_id: {'.'.join(['a' * 63] * 3 + ['a' * 61])}": tuple(
+        f"{scheme}{'.'.join(['a' * 63] * 3 + ['a' * 61])}" for scheme in ("", "https://")
+    ),
+    "rp_id: example.org, origin: https://auth.example.org": ("example.org", "https://auth.example.org"),
+    "origin: 'https://a.b.example.org:8443', rp_id: example.org": ("example.org", "https://a.b.example.org:8443"),
+    "rp_id: localhost, origin: 'https://localhost:65535'": ("localhost", "https://localhost:65535"),
+}
+
+
+@pytest.mark.parametrize(("written", "party"), PARTIES.items(), ids=list(PARTIES))
+def test_a_relying_party(site: Site, written: str, party: tuple[str, str]) -> None:
+    """The RP ID is a name; the origin is its https origin or that of a host below it, and any port but 443."""
+    loaded = site.with_sections(f"fido: {{{written}}}")
+
+    assert loaded.rules.fido == FidoRules(*party)
+    assert loaded.attestation is None
+
+
+def test_without_a_relying_party_no_rule_allows_keys(site: Site) -> None:
+    """A rule that names no factors allows those that the site can judge, and keys are among them only with fido."""
+    rules = "rules: [{name: a}, {name: b, factors: [hotp]}]"
+
+    assert [rule.factors for rule in site.with_sections(rules).rules.rules] == [("totp", "hotp"), ("hotp",)]
+    assert [rule.factors for rule in site.with_sections(FIDO, rules).rules.rules] == [FACTORS, ("hotp",)]
+    assert site.with_sections(FIDO).rules.rules == (Rule("all", FACTORS),)
+
+
+def test_attestation_by_roots(site: Site) -> None:
+    """Models are held in lower case, files by absolute paths."""
+    site.put("maker.pem", "")
+    models = "'2FC0579F-8113-47EA-B116-BB5A8DB9202A', 19453c89-e143-4c28-ba84-b021f4483271"
+    loaded = site.with_sections(
+        f"fido: {{rp_id: a.example, attestation: {{aaguids: [{models}], roots: [maker.pem, ./x/../maker.pem]}}}}"
+    )
+
+    assert loaded.attestation == AttestationSettings(
+        frozenset({"2fc0579f-8113-47ea-b116-bb5a8db9202a", "19453c89-e143-4c28-ba84-b021f4483271"}),
+        (site.folder / "maker.pem", site.folder / "maker.pem"),
+    )
+
+
+@pytest.mark.parametrize("roots", ["", ", roots: [maker.pem]", ", roots: []"])
+def test_attestation_by_metadata(site: Site, roots: str) -> None:
+    """The list of the FIDO Alliance can take the place of roots, or stand beside them."""
+    for name in ("maker.pem", "blob.jwt", "root.pem"):
+        site.put(name, "")
+    files = f"metadata: blob.jwt, metadata_root: {site.folder}/root.pem{roots}"
+    model = "00000000-0000-0000-0000-000000000000"
+    loaded = site.with_sections(f"fido: {{rp_id: a.example, attestation: {{aaguids: ['{model}'], {files}}}}}")
+
+    assert loaded.attestation == AttestationSettings(
+        frozenset({model}),
+        (site.folder / "maker.pem",) if "maker" in roots else (),
+        site.folder / "blob.jwt",
+        site.folder / "root.pem",
+    )
+
+
+@pytest.mark.parametrize("word", ["none", "'none'"])
+def test_no_attestation(site: Site, word: str) -> None:
+    """``none`` is a word, in quotes or not."""
+    assert site.with_sections(f"fido: {{rp_id: a.example, attestation: {word}}}").attestation is None
+
+
+HOSTS = {
+    "bastion.example.org": "bastion.example.org",
+    "Bastion.Example.ORG.": "bastion.example.org",
+    "bastion": "bastion",
+    "192.0.2.20": "192.0.2.20",
+    "'2001:DB8:0:0::20'": "2001:db8::20",
+    "'::ffff:c000:214'": "::ffff:192.0.2.20",
+    "no": "no",
+    "10": "10",
+}
+
+
+@pytest.mark.parametrize(("written", "expected"), HOSTS.items(), ids=list(HOSTS))
+def test_a_host_name_of_a_client(site: Site, written: str, expected: str) -> None:
+    """A host is held in the form in which a key signs it, however it is spelt."""
+    loaded = site.load(minimal(FIDO, client=(f"host_names: [{written}]",)))
+
+    assert loaded.clients[0].nas.host_names == (expected,)
+    assert loaded.warnings == ()
+
+
+def test_stations(site: Site) -> None:
+    """A station has its clients, and a USB key, a reader, both, or whatever its host has."""
+    loaded = site.with_sections(
+        FIDO,
+        "stations:",
+        f"  {'x' * 32}: {{clients: [lab]}}",
+        "  door: {clients: [lab], usb: /dev/./hidraw0}",
+        "  lobby: {clients: [lab], reader: ACS ACR122U, usb: '/dev/hidraw1'}",
+    )
+    names = ("x" * 32, "door", "lobby")
+
+    assert loaded.rules.stations == tuple(Station(name, frozenset({"lab"})) for name in names)
+    assert loaded.stations == (
+        StationSettings(names[0]),
+        StationSettings("door", Path("/dev/hidraw0")),
+        StationSettings("lobby", Path("/dev/hidraw1"), "ACS ACR122U"),
+    )
+    assert site.with_sections("stations: {}").stations == ()
+
+
+KEY_RULES = {
+    "ceremonies: [paste]": ("ceremonies", ("paste",)),
+    "ceremonies: [station, ssh, paste]": ("ceremonies", ("station", "ssh", "paste")),
+    "user_verification: required": ("user_verification", True),
+    "user_verification: discouraged": ("user_verification", False),
+    "on_clone: lock": ("lock_clones", True),
+    "on_clone: refuse": ("lock_clones", False),
+    "factors: [fido]": ("factors", ("fido",)),
+    "factors: [hotp, fido]": ("factors", ("hotp", "fido")),
+}
+
+
+@pytest.mark.parametrize(
+    ("option", "place", "expected"), [(text, *rest) for text, rest in KEY_RULES.items()], ids=list(KEY_RULES)
+)
+def test_an_option_of_a_rule_becomes_its_value(site: Site, option: str, place: str, expected: object) -> None:
+    """Each way to answer, and each choice about keys, becomes the value that it names."""
+    (rule,) = site.with_sections(FIDO, f"rules: [{{name: a, {option}}}]").rules.rules
+
+    assert value(rule, place) == expected
+
+
 # --- warnings -----------------------------------------------------------------------------------------------
 
 DOUBTFUL = {
@@ -283,6 +421,10 @@ DOUBTFUL_SECTIONS = {
     "challenge: {code_prompt: 'Código: '}": "challenge.code_prompt: it is not plain ASCII",
     "primary: {memory_kib: 1024}": "primary: its password hashes cost less than the default",
     "rules: [{name: all}, {name: late}]": "rule late: it never applies, because rule all above it fits everybody",
+    "fido: {rp_id: a.example}": "rule all: no security key can answer at lab: the client has no host_names",
+    "stations: {door: {clients: [lab]}}": "stations: they are for security keys, and there is no section fido:",
+    "fido: {rp_id: a.example}\nrules: [{name: a, ceremonies: [station]}]\n"
+    "stations: {door: {clients: [lab]}, lobby: {clients: [lab]}}": "stations door and lobby: each takes whatever key",
     "  wide: {networks: ['::/0'], secret: 'also of enough characters'}": "client wide: its network is the whole",
 }
 

@@ -13,7 +13,8 @@ from typing import Final
 import pytest
 
 from radiusd2fa.core.model import AdvanceMovingFactor, TokenState
-from radiusd2fa.store.registry import GONE, RefusedError, Registry
+from radiusd2fa.store.administration import GONE, RefusedError
+from radiusd2fa.store.registry import Registry
 from radiusd2fa.store.sqlite import StoreUnavailableError
 
 from .conftest import ACTOR, NOW, SEED, Site, hotp
@@ -278,7 +279,8 @@ def test_the_tokens_of_somebody_removed(site: Site) -> None:
 def test_a_name_that_is_given_again_is_somebody_new(site: Site) -> None:
     """Nothing of the one who left is left for the one who comes: no token, no password, no group, no open question."""
     site.sql(
-        "INSERT INTO challenges SELECT '55', 'vpn', name, id, 'code', 1, '1', 1e12, 3 FROM users WHERE name = 'alice'"
+        "INSERT INTO challenges SELECT '55', 'vpn', name, id, 'code', 1, '1', 1e12, 3, NULL, 0, 0, 0, '', NULL "
+        "FROM users WHERE name = 'alice'"
     )
     done(site, lambda r: r.remove_user("alice", NOW))
     done(site, lambda r: r.add_user("alice", None, (), LATER))
@@ -290,7 +292,10 @@ def test_a_name_that_is_given_again_is_somebody_new(site: Site) -> None:
 
 def test_a_new_password_ends_what_began_with_the_old_one(site: Site) -> None:
     """Whoever was asked for a code on the strength of the old password begins again; others' questions stay."""
-    site.sql("INSERT INTO challenges SELECT name, 'vpn', name, id, 'code', 1, '1', 1e12, 3 FROM users ORDER BY id")
+    site.sql(
+        "INSERT INTO challenges SELECT name, 'vpn', name, id, 'code', 1, '1', 1e12, 3, NULL, 0, 0, 0, '', NULL "
+        "FROM users ORDER BY id"
+    )
     done(site, lambda r: r.set_password("alice", "$argon2id$new", LATER))
     assert site.sql("SELECT user_name FROM challenges") == [("bob",)]
 
@@ -397,7 +402,7 @@ def test_a_busy_database_is_waited_for_and_given_up(site: Site, monkeypatch: pyt
     """While another program holds the database a change ends in an error, not in half a change."""
     import sqlite3
 
-    from radiusd2fa.store import registry as module
+    from radiusd2fa.store import administration as module
 
     monkeypatch.setattr(module, "_BUSY_TIMEOUT", 0.05)
     other = sqlite3.connect(site.path, isolation_level=None)

@@ -1,0 +1,90 @@
+"""One prompt of ssh, answered: by a security key where our code stands in it, else by whoever answered before us.
+
+A key never signs for a prompt whose host cannot be believed; the person can type a code in its place every time. Only
+where our code is found are python-fido2 and cryptography loaded. ssh(1) under SSH_ASKPASS tells how we are called.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+from radiusd2fa.keys.passing import HINT, hand_over, pass_on
+from radiusd2fa.keys.screen import Screen, harmless, open_terminal
+
+OUR_MARK: Final = "RK1-"
+"""Of every responder code, in whatever case. Spelled here, because `core.responder` is loaded only when it is found."""
+DEVICE: Final = "RADIUSD2FA_KEY_DEVICE"
+USER: Final = "RADIUSD2FA_KEY_USER"
+SITE: Final = "RADIUSD2FA_KEY_SITE"
+
+_CODE: Final = re.compile(r"RK1-[0-9A-Z-]*", re.IGNORECASE)
+
+
+def answer_prompt(prompt: str, caller: int) -> int:
+    """Answer the prompt on standard output; returns the exit code. ``caller`` is the process that called us."""
+    hint = os.environ.get(HINT, "")
+    terminal = open_terminal()
+    if not hint and OUR_MARK in prompt.upper():
+        answer = _answer_of_a_key(prompt, caller, Screen(terminal))
+        if answer is not None:
+            hand_over(answer)
+            return 0
+    return pass_on(prompt, hint, terminal)
+
+
+def _answer_of_a_key(prompt: str, caller: int, screen: Screen) -> bytes | None:
+    """Return the response, or the code that was typed in its place; None when the prompt is still to be answered."""
+    from radiusd2fa.keys.prompt import Unclear, read_prompt
+
+    asked = read_prompt(prompt)
+    if asked is None:
+        return None
+    if isinstance(asked, Unclear):
+        _say_why_not(screen, asked.why)
+        return None
+
+    from radiusd2fa.keys.caller import why_not_believed
+    from radiusd2fa.keys.profile import ProfileError, Unchosen, choose, load_cards, profile_path
+
+    if why := why_not_believed(caller):
+        _say_why_not(screen, why)
+        return None
+    wanted_user, wanted_site = os.environ.get(USER, ""), os.environ.get(SITE, "")
+    try:
+        cards = choose(
+            load_cards(profile_path()), login=asked.login, host=asked.host, user=wanted_user, site=wanted_site
+        )
+    except ProfileError as fault:
+        _say_why_not(screen, str(fault))
+        return None
+    if isinstance(cards, Unchosen):
+        _say_why_not(screen, cards.why)
+        return None
+
+    from radiusd2fa.keys.model import Failed
+    from radiusd2fa.keys.signing import sign
+    from radiusd2fa.keys.touching import Typed
+
+    screen.say(f"Login of {cards[0].user} at {asked.host}")
+    for line in _CODE.sub("", asked.text).splitlines():
+        if line.strip(" :"):
+            screen.say(f"  | {harmless(line).rstrip(' :')}")
+    try:
+        result = sign(asked.code, cards, asked.host, screen, device=os.environ.get(DEVICE, ""), may_type=True)
+    except Exception as bug:  # noqa: BLE001 - a code must still get in; the kind is all that may be shown
+        _say_why_not(screen, f"of an error in this program ({type(bug).__name__}); radiusd2fa-key doctor may know more")
+        return None
+    match result:
+        case Typed(line=typed):
+            return typed
+        case Failed(detail=detail):
+            screen.say(f"radiusd2fa-key: {detail}")
+            return None
+        case response:
+            return str(response).encode()
+
+
+def _say_why_not(screen: Screen, why: str) -> None:
+    screen.say(f"radiusd2fa-key: no key is asked: {harmless(why)}.")

@@ -1,0 +1,192 @@
+"""A station: a place of ours with a key reader, where people touch their key for a login that waits somewhere else.
+
+It shows whose login waits, at which client, and the code that the person's own prompt shows too; then it asks the key
+and hands in what was signed. It decides nothing and holds no secret, and while it is broken every other way to log in
+works. The daemon judges by WebAuthn 7.2; where two logins as one person wait at once, no touch is asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Thread
+from typing import Final
+
+from radiusd2fa.core.ceremonies import StationAnswer
+from radiusd2fa.core.responder import client_data, match_code, station_challenge
+from radiusd2fa.core.rules import FidoRules, Station
+from radiusd2fa.keys.asking import ask
+from radiusd2fa.keys.model import Answer, Failed, FailureReason, FoundKey, Signed, SignRequest
+from radiusd2fa.keys.screen import Screen, harmless
+from radiusd2fa.keys.touching import Messenger, Typed, touch_or_type
+from radiusd2fa.store.sqlite import StoreError
+from radiusd2fa.store.waiting import Waiting, WaitingRoom
+
+LOOK_AGAIN: Final = 0.3
+"""Seconds between two looks at the logins that wait, and at the keys that are there."""
+TRY_AGAIN: Final = 1.0
+"""Seconds after which a database that did not answer is opened again."""
+ALIVE_EVERY: Final = 30.0
+ITS_TURN: Final = 3.0
+"""Seconds after which a login whose key is not there gives way to another."""
+
+FindKeys = Callable[[], list[FoundKey]]
+
+
+@dataclass(slots=True)
+class StationDesk:
+    """One station at work. ``database`` is opened anew by each thread; ``clock`` is in seconds since 1970."""
+
+    station: Station
+    fido: FidoRules
+    database: Path
+    find_keys: FindKeys
+    screen: Screen
+    clock: Callable[[], float] = time.time
+    trouble: Callable[[], str | None] = lambda: None
+    """Why no key can be read here, in one sentence; None when one could."""
+    _refused: set[bytes] = field(default_factory=set)
+    _said: str = ""
+
+    def run(self, stop: Event) -> None:
+        """Serve until the event is set. A database that does not answer is waited for."""
+        while not stop.is_set():
+            try:
+                with WaitingRoom(self.database) as room:
+                    self._serve(room, stop)
+            except StoreError as error:
+                self._say(f"{self.station.name}: the database does not answer ({error}); trying again")
+                stop.wait(TRY_AGAIN)
+
+    def _serve(self, room: WaitingRoom, stop: Event) -> None:
+        next_sign = 0.0
+        while not stop.is_set():
+            now = self.clock()
+            keys = self.find_keys()
+            if now >= next_sign:
+                room.seen(self.station.name, now, ", ".join(key.name for key in keys) or "no key")
+                next_sign = now + ALIVE_EVERY
+            waiting = room.waiting(self.station.clients, now)
+            open_ones = [one for one in waiting if not one.contested and one.nonce not in self._refused]
+            self._refused &= {one.nonce for one in waiting}
+            if open_ones:
+                for one in open_ones:
+                    if not stop.is_set():
+                        self._attend(room, one, stop, alone=len(open_ones) == 1)
+            else:
+                self._say(self._idle(waiting, keys) + self._why_no_key(keys))
+                stop.wait(LOOK_AGAIN)
+
+    def _idle(self, waiting: Sequence[Waiting], keys: Sequence[FoundKey]) -> str:
+        contested = [one for one in waiting if one.contested]
+        if contested:
+            users = sorted({harmless(one.user) for one in contested})
+            until = time.strftime("%H:%M:%S", time.localtime(max(one.expires for one in contested)))
+            return (
+                f"Two logins as {' and as '.join(users)} at once, so no touch counts here. If you have begun only "
+                f"one of them, somebody else has your password; if both are yours, begin again after {until}."
+            )
+        held = any(key.transport == "nfc" for key in keys)
+        also = " The key on the reader is not needed: no login waits." if held else ""
+        return f"{self.station.name}: waiting for a login at {' or '.join(sorted(self.station.clients))}.{also}"
+
+    def _why_no_key(self, keys: Sequence[FoundKey]) -> str:
+        why = None if keys else self.trouble()
+        return "" if why is None else f" No key can be read here: {harmless(why)}"
+
+    def _attend(self, room: WaitingRoom, one: Waiting, stop: Event, *, alone: bool) -> None:
+        """Ask for the touch of one login, and hand in what comes of it."""
+        challenge = station_challenge(one.nonce, one.user, one.nas, self.station.name)
+        signed_text = client_data(challenge, self.fido.origin)
+        request = SignRequest(self.fido.rp_id, signed_text, one.credentials, one.user_verification)
+
+        def work(messenger: Messenger, cancel: Event) -> Answer:
+            with self._watching(one, cancel, stop):
+                return self._ask(request, messenger, cancel, until=None if alone else time.monotonic() + ITS_TURN)
+
+        self._say(
+            f"{harmless(one.user)} logs in at {harmless(one.nas)}. Code {match_code(one.nonce)}: "
+            "touch your key only if your own prompt shows the same code."
+        )
+        answer = touch_or_type(work, self.screen, may_type=False)
+        match answer:
+            case Signed():
+                text = StationAnswer(
+                    self.station.name, answer.credential_id, signed_text, answer.authenticator_data, answer.signature
+                )
+                taken = room.bring(one.nonce, str(text), self.clock())
+                self._say("Now press Enter at your prompt." if taken else "That login has ended meanwhile.")
+            case Typed():
+                self._refused.add(one.nonce)
+            case Failed(FailureReason.CANCELLED) if stop.is_set():
+                pass
+            case Failed(FailureReason.CANCELLED) if not self._waits(room, one):
+                self._say(f"The login of {harmless(one.user)} has ended.")
+            case Failed(FailureReason.CANCELLED):
+                self._refused.add(one.nonce)
+                self._say(f"The login of {harmless(one.user)} was turned away here.")
+            case Failed(FailureReason.NO_CREDENTIAL | FailureReason.NO_KEY):
+                stop.wait(LOOK_AGAIN)
+            case Failed(_, detail):
+                self._say(detail)
+                stop.wait(LOOK_AGAIN)
+            case _:
+                self._say("The key has done something else than sign.")
+                stop.wait(LOOK_AGAIN)
+
+    def _ask(self, request: SignRequest, messenger: Messenger, cancel: Event, until: float | None) -> Answer:
+        """Ask the keys that are there, and again when others are there."""
+        asked: list[FoundKey] | None = None
+        while not cancel.is_set():
+            keys = self.find_keys()
+            if keys != asked:
+                asked = keys
+                if keys:
+                    messenger.state("Looking at your key")
+                    answer = ask(keys, request, messenger, timeout=60.0, cancel=cancel)
+                    if not isinstance(answer, Failed) or answer.reason is not FailureReason.NO_CREDENTIAL:
+                        return answer
+                messenger.state(
+                    "Another key is here: plug in your own" if keys else "Plug in your key, or hold it here"
+                )
+            if until is not None and time.monotonic() >= until:
+                return Failed(FailureReason.NO_CREDENTIAL, "This key belongs to somebody else.")
+            cancel.wait(LOOK_AGAIN)
+        return Failed(FailureReason.CANCELLED, "No key was used.")
+
+    @contextmanager
+    def _watching(self, one: Waiting, cancel: Event, stop: Event) -> Iterator[None]:
+        """Cancel as soon as nobody waits for this touch any more, or a second login makes it worthless."""
+        done = Event()
+
+        def watch() -> None:
+            try:
+                with WaitingRoom(self.database) as room:
+                    while not done.wait(LOOK_AGAIN):
+                        if stop.is_set() or not self._waits(room, one):
+                            cancel.set()
+                            return
+            except StoreError:
+                cancel.set()
+
+        thread = Thread(target=watch, name="watch", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def _waits(self, room: WaitingRoom, one: Waiting) -> bool:
+        now = self.clock()
+        return any(
+            other.nonce == one.nonce and not other.contested for other in room.waiting(self.station.clients, now)
+        )
+
+    def _say(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            self.screen.say(text)

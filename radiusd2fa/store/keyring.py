@@ -1,0 +1,238 @@
+"""Security keys, as the administrator registers, names and revokes them, and the invitations to register one from afar.
+
+A credential belongs to one person for good; what is kept of it is no secret, but it is sealed all the same, so that
+nobody who can write to the database can put a key of their own there. WebAuthn 7.1, last steps (storing a credential).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from radiusd2fa.core.ceremonies import KIND, credential_id
+from radiusd2fa.core.model import Token, TokenState
+from radiusd2fa.store.administration import (
+    GONE,
+    TOKENS,
+    Administration,
+    RefusedError,
+    find_token,
+    find_user,
+    refuse_gone,
+)
+from radiusd2fa.store.schema import invitations, stations, tokens, users
+
+LONGEST_LABEL: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """A security key as the administrator sees it."""
+
+    serial: str
+    label: str
+    user: str | None
+    state: TokenState
+    model: str
+    """The AAGUID."""
+    algorithm: str
+    counter: int
+    created: float
+    last_used: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Registrant:
+    """Somebody who is about to register a key."""
+
+    user: str
+    handle: bytes
+    """The user handle (WebAuthn 5.4.3): 16 octets that say nothing about who it is."""
+    credentials: tuple[bytes, ...]
+    """Ids of the credentials that are theirs already."""
+
+
+@dataclass(frozen=True, slots=True)
+class StationRecord:
+    """A station that has been run."""
+
+    name: str
+    seen: float
+    device: str
+
+
+class Keyring(Administration):
+    """Security keys in an open store."""
+
+    def keys(self, user: str | None = None) -> list[KeyRecord]:
+        """All keys in the order of their serials, or one person's."""
+        query = TOKENS.where(tokens.c.kind == KIND).order_by(tokens.c.serial)
+        if user is not None:
+            query = query.where(users.c.name == user)
+        with self._engine.connect() as connection:
+            if user is not None:
+                find_user(connection, user)
+            return [self._record(row) for row in connection.execute(query)]
+
+    def key(self, serial: str) -> KeyRecord:
+        """One key; RefusedError when there is none of that serial."""
+        with self._engine.connect() as connection:
+            return self._record(_find_key(connection, serial))
+
+    def credential(self, serial: str) -> Token:
+        """One key with its credential, to try it or to print its card."""
+        with self._engine.connect() as connection:
+            row = _find_key(connection, serial)
+            refuse_gone(row)
+            return Token(
+                id=row.id,
+                serial=row.serial,
+                kind=row.kind,
+                moving_factor=row.moving_factor,
+                secret=self._vault.open(row.id, row.sealed),
+                digits=0,
+                algorithm=row.algorithm,
+                state=TokenState(row.state),
+            )
+
+    def registrant(self, user: str) -> Registrant:
+        """What a key must be told about the person that it is registered for."""
+        with self._engine.connect() as connection:
+            return self._registrant(connection, find_user(connection, user))
+
+    def add(self, user: str, token: Token, label: str, now: float, *, invitation: bytes | None = None) -> None:
+        """Keep a verified credential as a key of that person; an ``invitation`` (its nonce) is used up with it."""
+        identity = hashlib.sha256(credential_id(token.secret)).hexdigest()
+        with self._change("key.registered", now, user=user, token=token) as connection:
+            owner = find_user(connection, user)
+            if connection.execute(select(tokens.c.id).where(tokens.c.credential == identity)).first() is not None:
+                raise RefusedError("this credential is registered already; a key makes a new one for each registration")
+            if invitation is not None and not _use_up(connection, invitation, owner.id, now):
+                raise RefusedError(
+                    "this invitation was used, or has run out; `radiusd2fa key invite` makes another one"
+                )
+            result = connection.execute(
+                insert(tokens).values(
+                    serial=token.serial,
+                    user_id=owner.id,
+                    kind=KIND,
+                    sealed=b"",
+                    digits=0,
+                    algorithm=token.algorithm,
+                    step=0,
+                    state=TokenState.ACTIVE.value,
+                    created=now,
+                    moving_factor=token.moving_factor,
+                    label=label,
+                    credential=identity,
+                )
+            )
+            token_id = result.inserted_primary_key[0]  # type: ignore[index]
+            sealed = self._vault.seal(token_id, token.secret)
+            connection.execute(update(tokens).where(tokens.c.id == token_id).values(sealed=sealed))
+
+    def rename(self, serial: str, label: str, now: float) -> None:
+        """Give a key another label."""
+        with self._change("key.renamed", now, serial=serial) as connection:
+            row = _find_key(connection, serial)
+            connection.execute(update(tokens).where(tokens.c.id == row.id).values(label=label))
+
+    def revoke(self, serial: str, now: float) -> None:
+        """Refuse a key for ever, from the next packet on."""
+        with self._change("token.revoked", now, serial=serial) as connection:
+            row = _find_key(connection, serial)
+            if row.state != TokenState.REVOKED:
+                refuse_gone(row)
+            connection.execute(update(tokens).where(tokens.c.id == row.id).values(state=TokenState.REVOKED.value))
+
+    def tried(self, token: Token, counter: int, now: float) -> None:
+        """Note what a key has counted while it was tried at the desk, so that the assertion is worth nothing later."""
+        with self._change("key.tried", now, token=token) as connection:
+            connection.execute(
+                update(tokens)
+                .where(tokens.c.id == token.id, tokens.c.moving_factor < counter)
+                .values(moving_factor=counter)
+            )
+
+    # --- invitations --------------------------------------------------------------------------------------------------
+
+    def invite(self, user: str, label: str, nonce: bytes, expires: float, now: float) -> Registrant:
+        """Let that person register one key from afar, until ``expires``."""
+        with self._change("key.invited", now, user=user) as connection:
+            owner = find_user(connection, user)
+            connection.execute(invitations.delete().where(invitations.c.expires <= now))
+            connection.execute(
+                insert(invitations).values(nonce=_digest(nonce), user_id=owner.id, label=label, expires=expires)
+            )
+            return self._registrant(connection, owner)
+
+    def invited(self, nonce: bytes, now: float) -> tuple[Registrant, str]:
+        """Whose invitation this is, and the label that was written on it; RefusedError when it is nobody's now."""
+        query = select(users, invitations.c.label).join(invitations, invitations.c.user_id == users.c.id)
+        query = query.where(invitations.c.nonce == _digest(nonce), invitations.c.expires > now)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).first()
+            if row is None:
+                raise RefusedError(
+                    "this invitation was used, or has run out; `radiusd2fa key invite` makes another one"
+                )
+            return self._registrant(connection, row), row.label
+
+    # --- stations -----------------------------------------------------------------------------------------------------
+
+    def stations(self) -> list[StationRecord]:
+        """The stations that have been run, and when they were last alive."""
+        with self._engine.connect() as connection:
+            return [StationRecord(*row) for row in connection.execute(select(stations).order_by(stations.c.name))]
+
+    # --- rows ---------------------------------------------------------------------------------------------------------
+
+    def _registrant(self, connection: Connection, owner: Row[Any]) -> Registrant:
+        rows = connection.execute(
+            select(tokens.c.id, tokens.c.sealed).where(
+                tokens.c.user_id == owner.id,
+                tokens.c.kind == KIND,
+                tokens.c.state.not_in([state.value for state in GONE]),
+            )
+        )
+        credentials = tuple(credential_id(self._vault.open(row.id, row.sealed)) for row in rows)
+        handle = hashlib.sha256(f"radiusd2fa-user-v1 {owner.id} {owner.created!r}".encode()).digest()[:16]
+        return Registrant(owner.name, handle, credentials)
+
+    def _record(self, row: Row[Any]) -> KeyRecord:
+        return KeyRecord(
+            serial=row.serial,
+            label=row.label,
+            user=row.user,
+            state=TokenState(row.state),
+            model=str(UUID(bytes=self._vault.open(row.id, row.sealed)[:16])),
+            algorithm=row.algorithm,
+            counter=row.moving_factor,
+            created=row.created,
+            last_used=row.last_used,
+        )
+
+
+def _find_key(connection: Connection, serial: str) -> Row[Any]:
+    row = find_token(connection, serial)
+    if row.kind != KIND:
+        raise RefusedError(f"{serial} is no security key; `radiusd2fa key list` shows them")
+    return row
+
+
+def _use_up(connection: Connection, nonce: bytes, owner: int, now: float) -> bool:
+    used = connection.execute(
+        invitations.delete().where(
+            invitations.c.nonce == _digest(nonce), invitations.c.user_id == owner, invitations.c.expires > now
+        )
+    )
+    return used.rowcount == 1
+
+
+def _digest(nonce: bytes) -> str:
+    """Who reads the database must not learn what an invitation says."""
+    return hashlib.sha256(nonce).hexdigest()

@@ -1,0 +1,56 @@
+"""`radiusd2fa db upgrade`: an older database comes to today's schema with all that stands in it, or stays as it was.
+
+The older one is made by taking away what the second migration added. No RFC speaks of this.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from radiusd2fa.store.schema import REVISION
+from tests.cli.conftest import Shell
+
+SECOND = """
+    DROP INDEX tokens_credential; DROP INDEX challenges_station; DROP TABLE invitations; DROP TABLE stations;
+    ALTER TABLE tokens DROP COLUMN label; ALTER TABLE tokens DROP COLUMN credential;
+    ALTER TABLE challenges DROP COLUMN nonce; ALTER TABLE challenges DROP COLUMN station;
+    ALTER TABLE challenges DROP COLUMN contested; ALTER TABLE challenges DROP COLUMN user_verification;
+    ALTER TABLE challenges DROP COLUMN credentials; ALTER TABLE challenges DROP COLUMN answer;
+    UPDATE alembic_version SET version_num = '0001';
+"""
+
+
+def revise(shell: Shell, script: str) -> None:
+    """Change the database past the program."""
+    with closing(sqlite3.connect(shell.folder / "radiusd2fa.db")) as database:
+        database.executescript(script)
+
+
+def test_an_older_database_says_what_to_do_and_then_works(shell: Shell) -> None:
+    """Every command names `db upgrade`; after it everything is there again, and a second time changes nothing."""
+    shell.run("user", "add", "alice", "--password-stdin", typed="correct horse\n")
+    revise(shell, SECOND)
+    assert "radiusd2fa db upgrade" in shell.wrong("check")
+    assert "radiusd2fa db upgrade" in shell.wrong("user", "list")
+    assert f"schema 0001 became {REVISION}" in shell.run("db", "upgrade")
+    assert "alice" in shell.run("user", "list")
+    assert "already" in shell.run("db", "upgrade")
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("UPDATE alembic_version SET version_num = '9999'", "newer than this program"),
+        ("DELETE FROM alembic_version", "no database of radiusd2fa"),
+        ("DROP TABLE alembic_version", "cannot be brought up to date"),
+    ],
+)
+def test_what_is_no_older_database_is_left_alone(shell: Shell, script: str, why: str) -> None:
+    """A newer schema and a foreign file are refused, and not a row is changed."""
+    revise(shell, script)
+    before = (shell.folder / "radiusd2fa.db").read_bytes()
+    assert why in shell.wrong("db", "upgrade")
+    assert (shell.folder / "radiusd2fa.db").read_bytes() == before

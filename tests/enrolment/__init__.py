@@ -1,0 +1,1 @@
+"""Registrations of security keys, their makers' statements, and who vouches for them."""
