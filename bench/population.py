@@ -97,7 +97,7 @@ def settle(folder: Path, count: int, *, with_keys: bool = False) -> Site:
                 "serial": f"F{i:07}",
                 "user_id": i + 1,
                 "kind": "fido" if with_keys else "hotp",
-                "sealed": seal(i + 1, keys.attested(i) if with_keys else seed_of(i)),
+                "sealed": seal(i + 1, keys.attested(i), name_of(i)) if with_keys else seal(i + 1, seed_of(i)),
                 "digits": 0 if with_keys else 6,
                 "algorithm": "es256" if with_keys else "sha1",
                 "step": 0 if with_keys else 30,

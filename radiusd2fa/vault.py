@@ -38,18 +38,18 @@ class Vault:
     key_id: bytes
     _cipher: AESGCM = field(repr=False)
 
-    def seal(self, token_id: int, seed: bytes) -> bytes:
-        """Return the seed sealed for this token and no other."""
+    def seal(self, token_id: int, seed: bytes, owner: str = "") -> bytes:
+        """Return the seed sealed for this token and no other; with ``owner`` for that person's and nobody else's."""
         nonce = secrets.token_bytes(_NONCE_OCTETS)
-        return self.key_id + nonce + self._cipher.encrypt(nonce, seed, _bound_to(token_id))
+        return self.key_id + nonce + self._cipher.encrypt(nonce, seed, _bound_to(token_id, owner))
 
-    def open(self, token_id: int, sealed: bytes) -> bytes:
+    def open(self, token_id: int, sealed: bytes, owner: str = "") -> bytes:
         """Return the seed of this token; VaultError when key, row or octets are not those it was sealed with."""
         if sealed[:_ID_OCTETS] != self.key_id:
             raise VaultError(f"token {token_id}: sealed under another vault key ({sealed[:_ID_OCTETS].hex()})")
         nonce = sealed[_ID_OCTETS : _ID_OCTETS + _NONCE_OCTETS]
         try:
-            return self._cipher.decrypt(nonce, sealed[_ID_OCTETS + _NONCE_OCTETS :], _bound_to(token_id))
+            return self._cipher.decrypt(nonce, sealed[_ID_OCTETS + _NONCE_OCTETS :], _bound_to(token_id, owner))
         except (InvalidTag, ValueError) as error:
             raise VaultError(f"token {token_id}: the sealed seed was changed or belongs to another row") from error
 
@@ -99,5 +99,5 @@ def _parse(path: Path, text: bytes) -> Vault:
     return Vault(hashlib.sha256(b"radiusd2fa key id" + key).digest()[:_ID_OCTETS], AESGCM(key))
 
 
-def _bound_to(token_id: int) -> bytes:
-    return b"radiusd2fa token %d" % token_id
+def _bound_to(token_id: int, owner: str) -> bytes:
+    return b"radiusd2fa token %d" % token_id + (f" of {owner}".encode() if owner else b"")

@@ -107,8 +107,9 @@ def invite(ctx: typer.Context, user: User, label: Label = "", as_json: AsJson = 
         show_json({"user": guest.user, "invitation": str(invitation), "expires": at + INVITATION_LIFETIME})
         return
     typer.echo(f"An invitation for {guest.user}, good once, until {moment(at + INVITATION_LIFETIME)}.", err=True)
-    typer.echo("On their machine (it answers with a line that `radiusd2fa key accept` takes):\n", err=True)
-    typer.echo(f"radiusd2fa-key register {invitation}")
+    typer.echo("On their machine: run `radiusd2fa-key register -`, paste this line, then Enter and Ctrl-D.", err=True)
+    typer.echo("It answers with a line for `radiusd2fa key accept`. Both ways must be ones that you trust.\n", err=True)
+    typer.echo(str(invitation))
 
 
 @app.command()
@@ -407,6 +408,8 @@ def _model(aaguid: str) -> str:
     """The name of a key model, where hardware/ knows it."""
     from radiusd2fa.hardware import key_model
 
+    if not aaguid:
+        return "-"
     if UUID(aaguid).int == 0:
         return "U2F key"
     known = key_model(UUID(aaguid))

@@ -26,12 +26,14 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, nothing
     from rich.table import Table
     from rich.text import Text
 
+    from radiusd2fa.log import visible
+
     if not rows:
         typer.echo(nothing)
         return
     table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(visible(cell)) for cell in row))
     Console(highlight=False).print(table)
 
 

@@ -11,10 +11,12 @@ import hashlib
 import re
 from dataclasses import field
 from hmac import compare_digest
+from math import inf
 from typing import Final, Protocol
 
 from radiusd2fa.core.model import Chap
 from radiusd2fa.core.record import record
+from radiusd2fa.core.responder import OWN_TYPE
 
 _CODE: Final = re.compile(rb"[0-9]{6,8}")
 
@@ -78,6 +80,8 @@ class Assertion:
     """What the client data must hold."""
     compact: bool = False
     """Whether an ES256 signature is r||s in 64 octets, as a responder sends it, and not DER as WebAuthn has it."""
+    type: str = OWN_TYPE
+    """What the client data must say that it is for (WebAuthn 5.8.1)."""
 
 
 @record
@@ -89,6 +93,8 @@ class KeyAnswer:
     """Whether the key must have verified its user."""
     refused: tuple[Assertion, ...] = ()
     """Readings that are not allowed here; held against the key only to say in the log what went wrong."""
+    asked: float = inf
+    """When the question was put, in seconds since 1970."""
 
     def may_have(self, digits: int) -> bool:
         """It is no code."""

@@ -108,18 +108,21 @@ def prompt(facts: Facts, made: Offer, begun: KeyCeremony | None, *, again: bool)
 def read_answer(facts: Facts, challenge: PendingChallenge, text: bytes) -> Answer | Reason:
     """Read what was typed, pasted, or brought in by a station; a Reason when it is nothing that could be judged."""
     begun, fido = challenge.ceremony, facts.rules.fido
+    asked = challenge.expires - facts.rules.challenge.lifetime
     if begun is not None and fido is not None and KIND in facts.rule.factors:
         if not text and begun.station:
-            return _from_station(facts, begun)
+            return _from_station(facts, begun, asked)
         response = read_response(text)
         if isinstance(response, Spoiled):
             return Reason.KEY_RESPONSE_CUT if response.cut else Reason.KEY_RESPONSE_MALFORMED
         if response is not None:
-            return _from_responder(facts, fido, begun, response)
+            return _from_responder(facts, fido, begun, response, asked)
     return TypedCode.read(text) or Reason.NO_CODE
 
 
-def _from_responder(facts: Facts, fido: FidoRules, begun: KeyCeremony, response: KeyResponse) -> KeyAnswer:
+def _from_responder(
+    facts: Facts, fido: FidoRules, begun: KeyCeremony, response: KeyResponse, asked: float
+) -> KeyAnswer:
     """Rebuild what the key has signed, once for each host name that it may have signed."""
     rule, hosts = facts.rule, facts.request.nas.host_names
 
@@ -137,11 +140,11 @@ def _from_responder(facts: Facts, fido: FidoRules, begun: KeyCeremony, response:
     bound = tuple(map(reading, hosts)) if "ssh" in rule.ceremonies else ()
     unbound = (reading(UNBOUND),)
     if "paste" in rule.ceremonies:
-        return KeyAnswer((*bound, *unbound), rule.user_verification)
-    return KeyAnswer(bound, rule.user_verification, refused=unbound)
+        return KeyAnswer((*bound, *unbound), rule.user_verification, asked=asked)
+    return KeyAnswer(bound, rule.user_verification, unbound, asked)
 
 
-def _from_station(facts: Facts, begun: KeyCeremony) -> KeyAnswer | Reason:
+def _from_station(facts: Facts, begun: KeyCeremony, asked: float) -> KeyAnswer | Reason:
     """Take what a station has brought in; it is believed no more than what comes over the wire."""
     if begun.contested:
         return Reason.STATION_CONTESTED
@@ -161,7 +164,7 @@ def _from_station(facts: Facts, begun: KeyCeremony) -> KeyAnswer | Reason:
         signature=answer.signature,
         challenge=station_challenge(begun.nonce, facts.name, nas, answer.station),
     )
-    return KeyAnswer((reading,) if allowed else (), facts.rule.user_verification)
+    return KeyAnswer((reading,) if allowed else (), facts.rule.user_verification, asked=asked)
 
 
 @record

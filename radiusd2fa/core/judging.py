@@ -73,9 +73,10 @@ def judge(facts: Facts, answer: Answer | Reason) -> Judgement:
     if not by_key and not any(token.digits for token in tokens):
         facts.factors[DECOY.kind](DECOY, answer, facts.now, facts.rules)
     if not tokens:
-        return Judgement(_why_no_token(facts), counts=True)
+        return Judgement(_why_no_token(facts), counts=not by_key)
     wrong = Reason.WRONG_KEY_RESPONSE if by_key else Reason.WRONG_CODE
-    found = Judgement(wrong, tokens[0] if len(tokens) == 1 else None, counts=True)
+    # nobody guesses at a signature, so a device that spoils responses locks nobody out
+    found = Judgement(wrong, tokens[0] if len(tokens) == 1 else None, counts=not by_key)
     notes: list[NoteResyncCandidate] = []
     for token in tokens:
         finding = facts.factors[token.kind](token, answer, facts.now, facts.rules)

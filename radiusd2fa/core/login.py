@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from radiusd2fa.core.answer import ChapAnswer, TypedCode
@@ -256,6 +257,8 @@ def _password_wanted(facts: Facts) -> bool:
 def _code_answered(facts: Facts, challenge: PendingChallenge, closing: CloseChallenge, text: bytes) -> Outcome:
     judgement = judge(facts, read_answer(facts, challenge, text))
     if judgement.matched is not None:
+        # nothing was typed, so it was a touch, and a login that began meanwhile may have spoilt it
+        closing = replace(closing, uncontested=not text)
         return _accept(facts, judgement, (closing,), password_settled=_is_settled(facts, challenge))
     # in vain from now on, but whoever has proved nothing must not learn that somebody is awaited at a station
     hopeless = judgement.reason is Reason.STATION_CONTESTED and challenge.password_passed
@@ -299,7 +302,7 @@ def _ask_for_code(
     challenge = _pending(facts, ChallengeKind.CODE, tries=tries, password_passed=password_passed, begun=begun)
     opening: tuple[Effect, ...] = (OpenChallenge(challenge),)
     if begun is not None and begun.station and challenge.user_id is not None:
-        opening = (*opening, ContestStations(challenge.user_id, challenge.login, facts.now))
+        opening = (*opening, ContestStations(challenge.user_id, facts.now))
     return Challenge(
         effects=(*effects, *opening),
         prompt=prompt(facts, made, begun, again=before is not None),

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     NO_USER_PRESENCE = "no_user_presence"
     NO_USER_VERIFICATION = "no_user_verification"
     KEY_CLONED = "key_cloned"
+    KEY_OUT_OF_ORDER = "key_out_of_order"
     STATION_NOT_TOUCHED = "station_not_touched"
     STATION_CONTESTED = "station_contested"
     CHALLENGE_UNKNOWN = "challenge_unknown"
@@ -273,14 +274,18 @@ class CloseChallenge:
 
     handle: str = field(repr=False)
     now: float
+    uncontested: bool = False
+    """For a touch at a station: holds only while no second login has spoilt it."""
 
 
 @record
 class ContestStations:
-    """A login waits for a station: when another one as the same person does too, no touch counts for any of them."""
+    """A login waits for a station: when another one as the same person does too, no touch counts for any of them.
+
+    A login that has proved nothing spoils none that has a password behind it, only itself.
+    """
 
     user_id: int
-    login: str
     now: float
 
 

@@ -27,6 +27,9 @@ RESPONSE_LENGTH_CASE_FREE: Final = 119
 """Characters of a response in Crockford's base32."""
 MAX_NAME_OCTETS: Final = 0xFFFF
 
+OWN_TYPE: Final = "radiusd2fa.get"
+"""What client data says that it is for. Browsers write ``webauthn.get``, so no web page can have a key sign for us."""
+
 _VERSION: Final = 1
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUES: Final = {sign: value for value, sign in enumerate(_ALPHABET)} | {"O": 0, "I": 1, "L": 1}
@@ -77,7 +80,7 @@ def station_challenge(nonce: bytes, user: str, nas: str, station: str) -> bytes:
 def client_data(challenge: bytes, origin: str) -> bytes:
     """Return the client data of an assertion as this project's own clients write it, byte for byte."""
     text = base64url(challenge)
-    return f'{{"type":"webauthn.get","challenge":"{text}","origin":"{origin}","crossOrigin":false}}'.encode()
+    return f'{{"type":"{OWN_TYPE}","challenge":"{text}","origin":"{origin}","crossOrigin":false}}'.encode()
 
 
 def authenticator_data(rp_id: str, flags: int, counter: int) -> bytes:

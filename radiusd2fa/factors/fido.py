@@ -58,7 +58,7 @@ def find(token: Token, answer: Answer, now: float, rules: Rules) -> Finding:
         return NotFound()
     for reading in readings:
         if _has_signed(key, reading):
-            return _good_enough(token, reading, rules.fido, user_verification=answer.user_verification)
+            return _good_enough(token, reading, rules.fido, answer)
     if any(_has_signed(key, reading) for reading in refused):
         return Refused(Reason.NOT_BOUND_TO_HOST)
     return NotFound()
@@ -80,7 +80,7 @@ def _has_signed(key: CoseKey, reading: Assertion) -> bool:
     return True
 
 
-def _good_enough(token: Token, reading: Assertion, fido: FidoRules, *, user_verification: bool) -> Finding:
+def _good_enough(token: Token, reading: Assertion, fido: FidoRules, answer: KeyAnswer) -> Finding:
     """The rules beyond the signature. What is refused here was signed by the key itself, so the log may say why."""
     data = reading.authenticator_data
     if len(data) != _AUTHENTICATOR_DATA_OCTETS or data[32] & _MORE_FOLLOWS:
@@ -93,11 +93,13 @@ def _good_enough(token: Token, reading: Assertion, fido: FidoRules, *, user_veri
     flags, counter = data[32], int.from_bytes(data[33:], "big")
     if not flags & _USER_PRESENT:
         return Refused(Reason.NO_USER_PRESENCE)
-    if user_verification and not flags & _USER_VERIFIED:
+    if answer.user_verification and not flags & _USER_VERIFIED:
         return Refused(Reason.NO_USER_VERIFICATION)
     # a key may count by two for one login, and one that never counts stays at zero
     if (counter or token.moving_factor) and counter <= token.moving_factor:
-        return Refused(Reason.KEY_CLONED)
+        # two logins of one person, answered in the other order, look like a clone and are none
+        overtaken = token.last_used is not None and answer.asked <= token.last_used
+        return Refused(Reason.KEY_OUT_OF_ORDER if overtaken else Reason.KEY_CLONED)
     return Asserted(counter)
 
 
@@ -112,6 +114,6 @@ def _wrong_client_data(reading: Assertion, origin: str) -> Reason | None:
         return Reason.KEY_RESPONSE_MALFORMED
     if not is_this_one:
         return Reason.REPLAYED
-    expected = members.get("type") == "webauthn.get" and members.get("origin") == origin
+    expected = members.get("type") == reading.type and members.get("origin") == origin
     framed = members.get("crossOrigin", False) is not False or "topOrigin" in members
     return Reason.WRONG_CLIENT_DATA if framed or not expected else None

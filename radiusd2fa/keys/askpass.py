@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import textwrap
 from typing import Final
 
 from radiusd2fa.keys.passing import HINT, hand_over, pass_on
@@ -19,6 +20,8 @@ DEVICE: Final = "RADIUSD2FA_KEY_DEVICE"
 USER: Final = "RADIUSD2FA_KEY_USER"
 SITE: Final = "RADIUSD2FA_KEY_SITE"
 
+_MARGIN: Final = "  | "
+_MOST_LINES: Final = 5
 _CODE: Final = re.compile(r"RK1-[0-9A-Z-]*", re.IGNORECASE)
 
 
@@ -67,12 +70,13 @@ def _answer_of_a_key(prompt: str, caller: int, screen: Screen) -> bytes | None:
     from radiusd2fa.keys.signing import sign
     from radiusd2fa.keys.touching import Typed
 
-    screen.say(f"Login of {cards[0].user} at {asked.host}")
-    for line in _CODE.sub("", asked.text).splitlines():
-        if line.strip(" :"):
-            screen.say(f"  | {harmless(line).rstrip(' :')}")
+    for line in shown_text(asked.text, screen.width):
+        screen.say(f"{_MARGIN}{line}")
+    screen.say(f"Login of {cards[0].user} at {asked.host}")  # last, so that no prompt can push it out of sight
+    # what is typed where a PIN may be asked could be one, and must not go to a server
+    may_type = not asked.code.user_verification
     try:
-        result = sign(asked.code, cards, asked.host, screen, device=os.environ.get(DEVICE, ""), may_type=True)
+        result = sign(asked.code, cards, asked.host, screen, device=os.environ.get(DEVICE, ""), may_type=may_type)
     except Exception as bug:  # noqa: BLE001 - a code must still get in; the kind is all that may be shown
         _say_why_not(screen, f"of an error in this program ({type(bug).__name__}); radiusd2fa-key doctor may know more")
         return None
@@ -84,6 +88,13 @@ def _answer_of_a_key(prompt: str, caller: int, screen: Screen) -> bytes | None:
             return None
         case response:
             return str(response).encode()
+
+
+def shown_text(text: str, width: int) -> list[str]:
+    """Return the server's words as they are shown: without the code, few lines, none wider than the screen."""
+    words = " ".join(harmless(_CODE.sub("", text.replace("\n", " ").replace("\r", " "))).split()).rstrip(" :")
+    lines = textwrap.wrap(words, max(width - len(_MARGIN) - 1, 20))
+    return [*lines[:_MOST_LINES], *(["..."] if len(lines) > _MOST_LINES else [])]
 
 
 def _say_why_not(screen: Screen, why: str) -> None:

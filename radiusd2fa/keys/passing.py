@@ -17,6 +17,8 @@ from radiusd2fa.keys.screen import Screen, Terminal
 HINT: Final = "SSH_ASKPASS_PROMPT"
 NEXT: Final = "RADIUSD2FA_KEY_NEXT_ASKPASS"
 NEXT_REQUIRE: Final = "RADIUSD2FA_KEY_NEXT_ASKPASS_REQUIRE"
+PASSED_ON: Final = "RADIUSD2FA_KEY_PASSED_ON"
+"""Set for the next askpass, so that one that is ourselves by another name does not go round for ever."""
 CONFIRM: Final = "confirm"
 NOTIFY: Final = "none"
 
@@ -49,7 +51,8 @@ def is_no_secret(prompt: str) -> bool:
     """
     if prompt.startswith("("):  # by keyboard-interactive: the server's words
         return False
-    return "(yes/no" in prompt or prompt.startswith(("Please type 'yes'", "Username for '"))
+    about_a_host_key = prompt.startswith("The authenticity of host ") or "\nThe authenticity of host " in prompt
+    return about_a_host_key or prompt.startswith(("Please type 'yes'", "Username for '"))
 
 
 def _next_askpass(environment: Mapping[str, str], hint: str, *, has_terminal: bool) -> str | None:
@@ -64,7 +67,11 @@ def _next_askpass(environment: Mapping[str, str], hint: str, *, has_terminal: bo
 
 def _become(program: str, prompt: str) -> None:
     """Let the next askpass take our place, so that answer, exit code and signals are its own affair."""
+    if os.environ.get(PASSED_ON) == program:
+        Screen(None).say(f"radiusd2fa-key: {program} leads back to this program")
+        return
     environment = {name: value for name, value in os.environ.items() if name not in {NEXT, NEXT_REQUIRE}}
+    environment[PASSED_ON] = program
     try:
         os.execvpe(program, [program, prompt], environment)  # noqa: S606 - the person's own choice, and no shell
     except OSError as fault:

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Final
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_USUAL_WIDTH: Final = 80
 _LOOK_AROUND: Final = 1.0
 """Seconds after which a waiting read looks whether its caller is still there."""
 
@@ -147,6 +148,18 @@ class Screen:
         else:
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        try:
+            return (
+                os.get_terminal_size(self.terminal.descriptor).columns or _USUAL_WIDTH
+                if self.terminal
+                else _USUAL_WIDTH
+            )
+        except OSError:
+            return _USUAL_WIDTH
 
     @property
     def is_lively(self) -> bool:

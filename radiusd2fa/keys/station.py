@@ -30,8 +30,7 @@ LOOK_AGAIN: Final = 0.3
 TRY_AGAIN: Final = 1.0
 """Seconds after which a database that did not answer is opened again."""
 ALIVE_EVERY: Final = 30.0
-ITS_TURN: Final = 3.0
-"""Seconds after which a login whose key is not there gives way to another."""
+MOST_SHOWN: Final = 6
 
 FindKeys = Callable[[], list[FoundKey]]
 
@@ -49,6 +48,8 @@ class StationDesk:
     trouble: Callable[[], str | None] = lambda: None
     """Why no key can be read here, in one sentence; None when one could."""
     _refused: set[bytes] = field(default_factory=set)
+    _not_held: dict[bytes, list[FoundKey]] = field(default_factory=dict)
+    """The logins for which the keys named here hold no credential: they wait until other keys are there."""
     _said: str = ""
 
     def run(self, stop: Event) -> None:
@@ -70,14 +71,18 @@ class StationDesk:
                 room.seen(self.station.name, now, ", ".join(key.name for key in keys) or "no key")
                 next_sign = now + ALIVE_EVERY
             waiting = room.waiting(self.station.clients, now)
-            open_ones = [one for one in waiting if not one.contested and one.nonce not in self._refused]
-            self._refused &= {one.nonce for one in waiting}
-            if open_ones:
-                for one in open_ones:
-                    if not stop.is_set():
-                        self._attend(room, one, stop, alone=len(open_ones) == 1)
-            else:
-                self._say(self._idle(waiting, keys) + self._why_no_key(keys))
+            nonces = {one.nonce for one in waiting}
+            self._refused &= nonces
+            self._not_held = {nonce: tried for nonce, tried in self._not_held.items() if nonce in nonces}
+            open_ones = [one for one in waiting if self._may_be_touched(one)]
+            # where several wait, only those are shown alone for whom the keys that are here may be good
+            turns = open_ones if len(open_ones) == 1 else [one for one in open_ones if self._may_be_here(one, keys)]
+            for one in turns:
+                if not stop.is_set():
+                    self._attend(room, one, stop)
+            if not turns:
+                idle = _crowd(open_ones) if open_ones else self._idle(waiting, keys)
+                self._say(idle + self._why_no_key(keys))
                 stop.wait(LOOK_AGAIN)
 
     def _idle(self, waiting: Sequence[Waiting], keys: Sequence[FoundKey]) -> str:
@@ -97,15 +102,15 @@ class StationDesk:
         why = None if keys else self.trouble()
         return "" if why is None else f" No key can be read here: {harmless(why)}"
 
-    def _attend(self, room: WaitingRoom, one: Waiting, stop: Event, *, alone: bool) -> None:
+    def _attend(self, room: WaitingRoom, one: Waiting, stop: Event) -> None:
         """Ask for the touch of one login, and hand in what comes of it."""
         challenge = station_challenge(one.nonce, one.user, one.nas, self.station.name)
         signed_text = client_data(challenge, self.fido.origin)
         request = SignRequest(self.fido.rp_id, signed_text, one.credentials, one.user_verification)
 
         def work(messenger: Messenger, cancel: Event) -> Answer:
-            with self._watching(one, cancel, stop):
-                return self._ask(request, messenger, cancel, until=None if alone else time.monotonic() + ITS_TURN)
+            with self._watching(one, cancel, stop) as crowd:
+                return self._ask(one, request, messenger, cancel, crowd)
 
         self._say(
             f"{harmless(one.user)} logs in at {harmless(one.nas)}. Code {match_code(one.nonce)}: "
@@ -137,8 +142,8 @@ class StationDesk:
                 self._say("The key has done something else than sign.")
                 stop.wait(LOOK_AGAIN)
 
-    def _ask(self, request: SignRequest, messenger: Messenger, cancel: Event, until: float | None) -> Answer:
-        """Ask the keys that are there, and again when others are there."""
+    def _ask(self, one: Waiting, request: SignRequest, messenger: Messenger, cancel: Event, crowd: Event) -> Answer:
+        """Ask the keys that are there, and again when others are there; give way where others wait as well."""
         asked: list[FoundKey] | None = None
         while not cancel.is_set():
             keys = self.find_keys()
@@ -149,44 +154,67 @@ class StationDesk:
                     answer = ask(keys, request, messenger, timeout=60.0, cancel=cancel)
                     if not isinstance(answer, Failed) or answer.reason is not FailureReason.NO_CREDENTIAL:
                         return answer
+                    self._not_held[one.nonce] = keys
                 messenger.state(
                     "Another key is here: plug in your own" if keys else "Plug in your key, or hold it here"
                 )
-            if until is not None and time.monotonic() >= until:
+            if crowd.is_set():
                 return Failed(FailureReason.NO_CREDENTIAL, "This key belongs to somebody else.")
             cancel.wait(LOOK_AGAIN)
         return Failed(FailureReason.CANCELLED, "No key was used.")
 
     @contextmanager
-    def _watching(self, one: Waiting, cancel: Event, stop: Event) -> Iterator[None]:
-        """Cancel as soon as nobody waits for this touch any more, or a second login makes it worthless."""
-        done = Event()
+    def _watching(self, one: Waiting, cancel: Event, stop: Event) -> Iterator[Event]:
+        """Cancel as soon as nobody waits for this touch any more, or a second login makes it worthless.
+
+        The event that is handed out is set when somebody else waits here too.
+        """
+        done, crowd = Event(), Event()
 
         def watch() -> None:
             try:
                 with WaitingRoom(self.database) as room:
                     while not done.wait(LOOK_AGAIN):
-                        if stop.is_set() or not self._waits(room, one):
+                        eligible = self._eligible(room)
+                        if stop.is_set() or one.nonce not in eligible:
                             cancel.set()
                             return
+                        if len(eligible) > 1:
+                            crowd.set()
             except StoreError:
                 cancel.set()
 
         thread = Thread(target=watch, name="watch", daemon=True)
         thread.start()
         try:
-            yield
+            yield crowd
         finally:
             done.set()
             thread.join()
 
+    def _may_be_touched(self, one: Waiting) -> bool:
+        return not one.contested and one.nonce not in self._refused
+
+    def _may_be_here(self, one: Waiting, keys: list[FoundKey]) -> bool:
+        return bool(keys) and self._not_held.get(one.nonce) != keys
+
+    def _eligible(self, room: WaitingRoom) -> set[bytes]:
+        waiting = room.waiting(self.station.clients, self.clock())
+        return {one.nonce for one in waiting if self._may_be_touched(one)}
+
     def _waits(self, room: WaitingRoom, one: Waiting) -> bool:
-        now = self.clock()
-        return any(
-            other.nonce == one.nonce and not other.contested for other in room.waiting(self.station.clients, now)
-        )
+        return one.nonce in self._eligible(room)
 
     def _say(self, text: str) -> None:
         if text != self._said:
             self._said = text
             self.screen.say(text)
+
+
+def _crowd(waiting: Sequence[Waiting]) -> str:
+    """What to say while several people wait and nobody's key is here."""
+    logins = [
+        f"{harmless(one.user)} at {harmless(one.nas)} (code {match_code(one.nonce)})" for one in waiting[:MOST_SHOWN]
+    ]
+    more = f" and {len(waiting) - MOST_SHOWN} more" if len(waiting) > MOST_SHOWN else ""
+    return f"Waiting: {', '.join(logins)}{more}. Bring your key; touch it only for the code that your own prompt shows."

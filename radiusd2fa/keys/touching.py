@@ -18,6 +18,7 @@ from radiusd2fa.keys.model import Answer, Failed, FailureReason, FoundKey
 from radiusd2fa.keys.screen import Screen, Terminal, harmless
 
 SPINNER: Final = "|/-\\"
+GIVE_UP: Final = "or press Enter to give up"
 TURN: Final = 0.1
 """Seconds between two pictures of the spinner."""
 LETTING_GO: Final = 3.0
@@ -110,7 +111,7 @@ def touch_or_type(work: Work, screen: Screen, *, may_type: bool) -> Answer | Typ
             messenger.done(fault)
 
     thread = Thread(target=run, name="keys", daemon=True)
-    line = _StatusLine(screen, "or type a code" if may_type else "or press Enter to give up")
+    line = _StatusLine(screen, "or type a code" if may_type else GIVE_UP)
     with screen.terminal.asking(b"", hidden=True) if screen.terminal else nullcontext():
         thread.start()
         try:
@@ -141,7 +142,9 @@ def _conversation(
             case _State(text):
                 line.change(text)
             case _PinWanted() as asked:
+                may_type = False  # a PIN may be typed too late, and must never be taken for a code
                 line.hide()
+                line.offer(GIVE_UP)
                 if terminal:
                     terminal.forget_what_was_typed()
                     terminal.show(asked.prompt.encode())
@@ -170,6 +173,10 @@ class _StatusLine:
         self._otherwise = otherwise if screen.terminal else ""
         self._text = ""
         self._pictures = itertools.cycle(SPINNER)
+
+    def offer(self, otherwise: str) -> None:
+        """Say from now on what else the person can do."""
+        self._otherwise = otherwise if self._screen.terminal else ""
 
     def change(self, text: str) -> None:
         if text == self._text:

@@ -1,7 +1,7 @@
 """Security keys, as the administrator registers, names and revokes them, and the invitations to register one from afar.
 
-A credential belongs to one person for good; what is kept of it is no secret, but it is sealed all the same, so that
-nobody who can write to the database can put a key of their own there. WebAuthn 7.1, last steps (storing a credential).
+A credential belongs to one person for good. What is kept of it is no secret, but it is sealed all the same, to row and
+person: nobody who can only write to the database can put a key of their own there. WebAuthn 7.1, last steps.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from radiusd2fa.store.administration import (
     refuse_gone,
 )
 from radiusd2fa.store.schema import invitations, stations, tokens, users
+from radiusd2fa.vault import VaultError
 
 LONGEST_LABEL: Final = 64
 
@@ -38,7 +39,7 @@ class KeyRecord:
     user: str | None
     state: TokenState
     model: str
-    """The AAGUID."""
+    """The AAGUID; empty where it cannot be read any more."""
     algorithm: str
     counter: int
     created: float
@@ -93,7 +94,7 @@ class Keyring(Administration):
                 serial=row.serial,
                 kind=row.kind,
                 moving_factor=row.moving_factor,
-                secret=self._vault.open(row.id, row.sealed),
+                secret=self._vault.open(row.id, row.sealed, row.user or ""),
                 digits=0,
                 algorithm=row.algorithm,
                 state=TokenState(row.state),
@@ -132,7 +133,7 @@ class Keyring(Administration):
                 )
             )
             token_id = result.inserted_primary_key[0]  # type: ignore[index]
-            sealed = self._vault.seal(token_id, token.secret)
+            sealed = self._vault.seal(token_id, token.secret, user)
             connection.execute(update(tokens).where(tokens.c.id == token_id).values(sealed=sealed))
 
     def rename(self, serial: str, label: str, now: float) -> None:
@@ -199,7 +200,7 @@ class Keyring(Administration):
                 tokens.c.state.not_in([state.value for state in GONE]),
             )
         )
-        credentials = tuple(credential_id(self._vault.open(row.id, row.sealed)) for row in rows)
+        credentials = tuple(credential_id(self._vault.open(row.id, row.sealed, owner.name)) for row in rows)
         handle = hashlib.sha256(f"radiusd2fa-user-v1 {owner.id} {owner.created!r}".encode()).digest()[:16]
         return Registrant(owner.name, handle, credentials)
 
@@ -209,12 +210,19 @@ class Keyring(Administration):
             label=row.label,
             user=row.user,
             state=TokenState(row.state),
-            model=str(UUID(bytes=self._vault.open(row.id, row.sealed)[:16])),
+            model=self._model(row),
             algorithm=row.algorithm,
             counter=row.moving_factor,
             created=row.created,
             last_used=row.last_used,
         )
+
+    def _model(self, row: Row[Any]) -> str:
+        """The AAGUID; empty for a key that has lost its person, or whose row was changed past the program."""
+        try:
+            return str(UUID(bytes=self._vault.open(row.id, row.sealed, row.user or "")[:16]))
+        except VaultError:
+            return ""
 
 
 def _find_key(connection: Connection, serial: str) -> Row[Any]:

@@ -22,9 +22,8 @@ from radiusd2fa.store.administration import (
     find_user,
     refuse_gone,
 )
+from radiusd2fa.store.engine import KEY
 from radiusd2fa.store.schema import challenges, events, invitations, tokens, users
-
-KEY = "fido"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +151,7 @@ class Registry(Administration):
             if connection.execute(select(tokens.c.id).where(tokens.c.serial == token.serial)).first() is not None:
                 raise RefusedError(f"there is a token {token.serial} already; serials are given once")
             owner = None if user is None else find_user(connection, user)
-            if owner is not None:
+            if owner is not None and token.kind != KEY:
                 self._refuse_same_seed(connection, owner.id, token.kind, token.secret, user or "")
             state = TokenState.STOCK if owner is None else TokenState.ACTIVE
             result = connection.execute(
@@ -170,7 +169,7 @@ class Registry(Administration):
                 )
             )
             token_id = result.inserted_primary_key[0]  # type: ignore[index]
-            sealed = self._vault.seal(token_id, token.secret)
+            sealed = self._vault.seal(token_id, token.secret, (user or "") if token.kind == KEY else "")
             connection.execute(update(tokens).where(tokens.c.id == token_id).values(sealed=sealed))
 
     def assign(self, serial: str, user: str, now: float) -> None:

@@ -91,7 +91,12 @@ challenges: Final = Table(
     Index("challenges_expires", "expires"),
     sqlite_with_rowid=False,
 )
-Index("challenges_station", challenges.c.user_id, sqlite_where=challenges.c.station == literal_column("1"))
+Index(
+    "challenges_station",
+    challenges.c.user_id,
+    challenges.c.contested,
+    sqlite_where=challenges.c.station == literal_column("1"),
+)
 
 invitations: Final = Table(
     "invitations",

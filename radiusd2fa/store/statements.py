@@ -156,9 +156,9 @@ _DISABLE: Final = _compiled(
     "token",
 )
 
-_CLOSE: Final = _compiled(
-    delete(challenges).where(challenges.c.handle == _p("handle"), challenges.c.expires > _p("now")), "handle now"
-)
+_still_open: Final = (challenges.c.handle == _p("handle"), challenges.c.expires > _p("now"))
+_CLOSE: Final = _compiled(delete(challenges).where(*_still_open), "handle now")
+_CLOSE_TOUCHED: Final = _compiled(delete(challenges).where(*_still_open, challenges.c.contested == _ZERO), "handle now")
 
 _QUESTION: Final = "handle nas user_name user_id kind password_passed login expires tries"
 _OPEN: Final = _compiled(insert(challenges).values({name: _p(name) for name in _QUESTION.split()}), _QUESTION)
@@ -172,17 +172,20 @@ _CONTEST: Final = _compiled(
     .where(
         challenges.c.station == _ONE,
         challenges.c.user_id == _p("user"),
+        challenges.c.contested == _ZERO,
         challenges.c.expires > _p("now"),
         exists().where(
             _other.c.station == _ONE,
             _other.c.user_id == _p("user2"),
-            _other.c.login != _p("own"),
+            _other.c.login != challenges.c.login,
+            _other.c.password_passed >= challenges.c.password_passed,
             _other.c.expires > _p("now2"),
         ),
     )
     .values(contested=_ONE),
-    "user now user2 own now2",
+    "user now user2 now2",
 )
+"""Only what is not marked yet is looked at, or a flood of questions would cost more with each one."""
 
 _one_more: Final = users.c.failures + _ONE
 _doublings: Final = func.min(_one_more - _p("over"), _MOST_DOUBLINGS, type_=Integer)
@@ -272,10 +275,10 @@ def step_for(effect: Effect) -> Step:
             return Step(_ASSERTED, (counter, now, token_id, user_id, counter, counter, user_id, now), guarded=True)
         case DisableToken(token_id):
             return Step(_DISABLE, (token_id,))
-        case CloseChallenge(handle, now):
-            return Step(_CLOSE, (handle, now), guarded=True)
-        case ContestStations(user_id, login, now):
-            return Step(_CONTEST, (user_id, now, user_id, login, now))
+        case CloseChallenge(handle, now, uncontested):
+            return Step(_CLOSE_TOUCHED if uncontested else _CLOSE, (handle, now), guarded=True)
+        case ContestStations(user_id, now):
+            return Step(_CONTEST, (user_id, now, user_id, now))
         case OpenChallenge(c):
             return _open(c)
         case RecordFailure(user_id, now, most, first, longest):

@@ -11,6 +11,7 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, NoResultFound, OperationalError
 from sqlalchemy.pool import NullPool
@@ -78,7 +79,7 @@ def bring_up_to_date(path: Path) -> tuple[str, str]:
             upgrade(connection)
     except OperationalError as error:
         raise StoreError(f"{path}: cannot be brought up to date: {error.orig}") from error
-    except (DatabaseError, NoResultFound) as error:
+    except (DatabaseError, NoResultFound, CommandError) as error:
         raise StoreError(f"{path}: this is no database of radiusd2fa") from error
     finally:
         engine.dispose()

@@ -6,6 +6,7 @@ Login and station meet in the database only, so a dead reader can hold up nobody
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Collection
 from pathlib import Path
@@ -18,7 +19,8 @@ from radiusd2fa.store.sqlite import StoreUnavailableError, connect
 _BUSY_TIMEOUT: Final = 2.0
 _WAITING: Final = """
     SELECT nonce, user_name, nas, login, expires, contested, user_verification, credentials FROM challenges
-    WHERE station = 1 AND expires > ? AND answer IS NULL ORDER BY expires
+    WHERE station = 1 AND expires > ? AND answer IS NULL AND nas IN (SELECT value FROM json_each(?))
+    ORDER BY expires LIMIT 500
 """
 _BRING: Final = """
     UPDATE challenges SET answer = ?
@@ -58,8 +60,8 @@ class WaitingRoom:
     def waiting(self, clients: Collection[str], now: float) -> list[Waiting]:
         """The logins at these clients that wait now, the one that ends first in front."""
         self._still_there()
-        rows = self._execute(_WAITING, (now,)).fetchall()
-        return [_waiting(row) for row in rows if row[2] in clients]
+        rows = self._execute(_WAITING, (now, json.dumps(sorted(clients)))).fetchall()
+        return [_waiting(row) for row in rows]
 
     def bring(self, nonce: bytes, answer: str, now: float) -> bool:
         """Hand in what a key has signed; False when nobody waits for it any more."""

@@ -371,16 +371,15 @@ def test_a_key_is_registered_from_afar(desk: Shell, plug: Plug, tmp_path: Path) 
     device = plug(SoftKey.make())
     said = desk.say("key", "invite", "alice", "--label", "green")
     assert "good once, until" in said.err
-    command, verb, invitation = said.out.split()
-    assert (command, verb) == ("radiusd2fa-key", "register")
-    laptop = _laptop(tmp_path, verb, invitation, "--device", device)
+    assert "radiusd2fa-key register -" in said.err
+    laptop = _laptop(tmp_path, "register", said.out.strip(), "--device", device)
     assert laptop.returncode == 0, laptop.stderr
     out = desk.say("key", "accept", typed=laptop.stdout).out
     (key,) = _keys(desk)
     assert re.fullmatch(rf"registered {key['serial']} for alice \(.*, as it says itself\)\n", out)
     assert (key["user"], key["label"]) == ("alice", "green")
     assert [event.name for event in desk.events()][-2:] == ["key.invited", "key.registered"]
-    again = _laptop(tmp_path, verb, _invitation(desk), "--device", device)
+    again = _laptop(tmp_path, "register", _invitation(desk), "--device", device)
     assert (again.returncode, again.stdout) == (1, "")
     assert "is registered already." in again.stderr
     listed = json.loads(_laptop(tmp_path, "list", "--json", "--device", device).stdout)

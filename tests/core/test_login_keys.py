@@ -38,7 +38,6 @@ from tests.factors.keys import BE, ED, FIDO, UP, UV, challenge_of, es256, es384,
 from .facts import ALICE, HOTP, NONCE, PASSWORD, TOTP, WRONG
 from .keyring import (
     AGAINST_CALLER,
-    AGAINST_USER,
     CALLER,
     CLOSED,
     HOST,
@@ -115,7 +114,7 @@ def test_what_was_signed_for_something_else_is_a_wrong_answer(text: bytes, tries
     outcome = answered(text, replace(QUESTION, tries=tries), WITH_KEY)
     assert isinstance(outcome, Challenge if tries > 1 else Reject)
     assert outcome.reason is Reason.WRONG_KEY_RESPONSE
-    assert costs(outcome) == (CLOSED, AGAINST_USER, AGAINST_CALLER)
+    assert costs(outcome) == (CLOSED, AGAINST_CALLER)
     assert isinstance(answered(touched(QUESTION), replace(QUESTION, tries=tries), WITH_KEY), Accept)
 
 
@@ -321,7 +320,7 @@ def test_who_cannot_log_in_cannot_with_a_key(case: tuple[User, Reason], station:
     outcome = answered(b"" if station else touched(QUESTION), question, user)
     assert isinstance(outcome, Challenge)
     assert outcome.reason is reason
-    assert costs(outcome) == (CLOSED, AGAINST_USER, AGAINST_CALLER)
+    assert costs(outcome) == (CLOSED, AGAINST_CALLER)
 
 
 # --- accepted --------------------------------------------------------------------------------------------------------

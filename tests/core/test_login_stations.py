@@ -85,7 +85,7 @@ def test_what_a_station_brings_in_is_not_believed(question: PendingChallenge) ->
     outcome = answered(b"", question, WITH_KEY)
     assert isinstance(outcome, Challenge)
     assert outcome.reason is Reason.WRONG_KEY_RESPONSE
-    assert costs(outcome) == (CLOSED, AGAINST_USER, AGAINST_CALLER)
+    assert costs(outcome) == (CLOSED, AGAINST_CALLER)
     assert isinstance(answered(b"", brought_in(QUESTION), WITH_KEY), Accept)
 
 
@@ -168,10 +168,10 @@ def test_a_contest_does_not_touch_other_answers() -> None:
 def test_a_question_that_waits_for_a_station_contests_all_others() -> None:
     """Each such question says in the store that it waits; questions that no station shows do not."""
     outcome = asked(WITH_KEY)
-    assert outcome.effects[-1] == ContestStations(ALICE.id, pending(outcome).login, NOW)
+    assert outcome.effects[-1] == ContestStations(ALICE.id, NOW)
     again = answered(WRONG, pending(outcome), WITH_KEY)
     assert isinstance(again, Challenge)
-    assert again.effects[-1] == ContestStations(ALICE.id, pending(outcome).login, THEN)
+    assert again.effects[-1] == ContestStations(ALICE.id, THEN)
     for user, rules in ((WITH_KEY, SSH), (WITH_FOB, RULES), (WITH_NOTHING, RULES)):
         assert not any(isinstance(effect, ContestStations) for effect in asked(user, rules=rules).effects)
 
@@ -209,4 +209,4 @@ def test_what_was_wrong_at_a_station_is_asked_for_anew() -> None:
 def test_a_touch_at_a_station_is_accepted(station: str) -> None:
     """Enter after a touch: the counter is recorded and the State spent, in one transaction."""
     outcome = accepted(answered(b"", brought_in(QUESTION, station=station), WITH_KEY))
-    assert outcome == Accept((SPENT, CLOSED), K1, Reason.OK)
+    assert outcome == Accept((SPENT, replace(CLOSED, uncontested=True)), K1, Reason.OK)

@@ -190,7 +190,7 @@ def test_long_names_have_long_lengths(length: int) -> None:
 def test_the_client_data_is_as_it_was_agreed() -> None:
     """Both sides build these octets for themselves, so not one of them may ever change."""
     expected = (
-        b'{"type":"webauthn.get","challenge":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHv8",'
+        b'{"type":"radiusd2fa.get","challenge":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHv8",'
         b'"origin":"https://auth.example.org","crossOrigin":false}'
     )
     assert client_data(bytes(range(31)) + b"\xff", "https://auth.example.org") == expected

@@ -85,7 +85,7 @@ def text_of(octets: bytes) -> str:
 
 def client_data(challenge: bytes, /, **changes: object) -> bytes:
     """Client data as a good client writes it, but for the changes. A change to ... leaves the member out."""
-    members = {"type": "webauthn.get", "challenge": text_of(challenge), "origin": ORIGIN, "crossOrigin": False}
+    members = {"type": "radiusd2fa.get", "challenge": text_of(challenge), "origin": ORIGIN, "crossOrigin": False}
     kept = {name: value for name, value in (members | changes).items() if value is not ...}
     return json.dumps(kept, separators=(",", ":")).encode()
 

@@ -246,10 +246,10 @@ WRONG_CLIENT_DATA: Final = {
     "a registration": (client_data(CHALLENGE, type="webauthn.create"), WRONG),
     "a payment": (client_data(CHALLENGE, type="payment.get"), WRONG),
     "another case of the type": (client_data(CHALLENGE, type="WebAuthn.get"), WRONG),
-    "space behind the type": (client_data(CHALLENGE, type="webauthn.get "), WRONG),
+    "space behind the type": (client_data(CHALLENGE, type="radiusd2fa.get "), WRONG),
     "no type": (client_data(CHALLENGE, type=...), WRONG),
     "null for a type": (client_data(CHALLENGE, type=None), WRONG),
-    "a list of types": (client_data(CHALLENGE, type=["webauthn.get"]), WRONG),
+    "a list of types": (client_data(CHALLENGE, type=["radiusd2fa.get"]), WRONG),
     "another origin": (client_data(CHALLENGE, origin="https://example.org"), WRONG),
     "a subdomain": (client_data(CHALLENGE, origin="https://evil.auth.example.org"), WRONG),
     "the parent domain": (client_data(CHALLENGE, origin="https://example.org"), WRONG),
@@ -502,3 +502,21 @@ def test_time_plays_no_part() -> None:
     answer = KeyAnswer((assertion(KEY, CHALLENGE),), user_verification=False)
     for now in (0.0, NOW, 1e12):
         assert fido.find(KEY.token(), answer, now, RULES) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("last_used", "reason"),
+    [(None, Reason.KEY_CLONED), (NOW - 1, Reason.KEY_CLONED), (NOW, Reason.KEY_OUT_OF_ORDER)],
+    ids=["never used", "used before the question", "used after the question"],
+)
+def test_an_overtaken_login_is_no_clone(last_used: float | None, reason: Reason) -> None:
+    """A counter proves a copy only if the key has not been used since the question; it is refused in either case."""
+    token = replace(KEY.token(), moving_factor=9, last_used=last_used)
+    answer = KeyAnswer((assertion(KEY, CHALLENGE),), user_verification=False, asked=NOW - 0.5)
+    assert fido.find(token, answer, NOW + 1, RULES) == Refused(reason)
+
+
+def test_no_web_page_can_have_a_key_sign_for_us() -> None:
+    """What a browser writes into client data is refused, although everything else in it is right."""
+    text = client_data(CHALLENGE, type="webauthn.get")
+    assert found(assertion(KEY, CHALLENGE, text)) == Refused(Reason.WRONG_CLIENT_DATA)

@@ -54,7 +54,7 @@ def reading_of(vector: dict[str, Any]) -> Assertion:
     client_data = signed["clientDataJSON"]
     challenge = octets(json.loads(client_data)["challenge"])
     own = selector(octets(vector["credential_id"]))
-    return Assertion(own, client_data, signed["authenticatorData"], signed["signature"], challenge)
+    return Assertion(own, client_data, signed["authenticatorData"], signed["signature"], challenge, type="webauthn.get")
 
 
 def token_of(vector: dict[str, Any], counter: int) -> Token:

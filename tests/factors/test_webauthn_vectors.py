@@ -77,6 +77,7 @@ def read(name: str) -> Vector:
         asked["authenticatorData"],
         asked["signature"],
         asked["challenge"],
+        type="webauthn.get",
     )
     token = Token(1, name, "fido", 0, bytes(credential), digits=0)
     return Vector(token, reading, Rules(fido=FidoRules(text["rp_id"], text["origin"])))
@@ -115,7 +116,12 @@ def test_no_answer_answers_another_challenge(name: str) -> None:
         reading = vector.reading
         challenge = read(other).reading.challenge
         again = Assertion(
-            reading.selector, reading.client_data, reading.authenticator_data, reading.signature, challenge
+            reading.selector,
+            reading.client_data,
+            reading.authenticator_data,
+            reading.signature,
+            challenge,
+            type="webauthn.get",
         )
         expected = ACCEPTED if other == name else Refused(Reason.REPLAYED)
         assert vector.found(again) == expected
@@ -133,5 +139,6 @@ def test_no_credential_has_signed_for_another() -> None:
                 reading.authenticator_data,
                 reading.signature,
                 reading.challenge,
+                type="webauthn.get",
             )
             assert vector.found(claimed) == (EXPECTED[name][0] if other == name else NotFound())

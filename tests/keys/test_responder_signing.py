@@ -89,7 +89,7 @@ def test_what_is_signed_names_user_host_and_origin() -> None:
     from radiusd2fa.core.texts import base64url
 
     challenge = base64url(hashlib.sha256(b"radiusd2fa-key-v1\0" + sized).digest())
-    wanted = f'{{"type":"webauthn.get","challenge":"{challenge}","origin":"https://{RP_ID}","crossOrigin":false}}'
+    wanted = f'{{"type":"radiusd2fa.get","challenge":"{challenge}","origin":"https://{RP_ID}","crossOrigin":false}}'
     assert request == SignRequest(RP_ID, wanted.encode(), (CREDENTIAL, b"spare"), user_verification=False)
 
 

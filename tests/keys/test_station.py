@@ -29,15 +29,16 @@ from radiusd2fa.core.model import (
     Challenge,
     ChallengeKind,
     Event,
-    Flow,
     KeyCeremony,
     Nas,
     OpenChallenge,
     PendingChallenge,
+    PrimaryAnswer,
     Reason,
     Reject,
     Reply,
     Token,
+    Verdict,
 )
 from radiusd2fa.core.rules import FACTORS, FidoRules, Rule, Rules, Station
 from radiusd2fa.emulators.softkey import Button, Misbehaviour, SoftKey, Unplug, automatic
@@ -62,12 +63,14 @@ pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 PATIENCE: Final = 20.0
 """Seconds after which something that must come has not come."""
 DESK: Final = "lobby-1"
+PASSWORD: Final = b"hunter2"
+FIND: Final = find_functions(FACTORS)
 RULES: Final = Rules(
     rules=(Rule(name="all", factors=FACTORS),),
     fido=FidoRules(RP_ID, ORIGIN),
     stations=(Station(DESK, frozenset({"vpn"})),),
-    primary_checks=False,
 )
+PASSED: Final = PrimaryAnswer(Verdict.PASSED)
 
 
 @dataclass(slots=True)
@@ -89,8 +92,8 @@ class House:
         """One packet of a login at the VPN; what the daemon decides, once it is on the disk."""
         now, nonce = time.time(), os.urandom(NONCE_OCTETS)
         known = self.store.load(user, state, "vpn", "", now)
-        request = AccessRequest(nas=Nas("vpn", Flow.CODE_ONLY), user_name=user, password=answer, state=state)
-        outcome = decide(request, known, now, nonce, RULES, find_functions(FACTORS))
+        request = AccessRequest(nas=Nas("vpn"), user_name=user, password=answer, state=state)
+        outcome = decide(request, replace(known, primary={PASSWORD: PASSED}), now, nonce, RULES, FIND)
         assert isinstance(outcome, Accept | Challenge | Reject)
         results: list[Committed] = []
         event = Event(time=now, name="access", login=nonce.hex(), nas="vpn", user=user)
@@ -101,7 +104,7 @@ class House:
 
     def begins(self, user: str) -> Challenge:
         """Begin a login; return the question."""
-        outcome = self.asks(user)
+        outcome = self.asks(user, PASSWORD)
         assert isinstance(outcome, Challenge)
         return outcome
 
@@ -190,7 +193,6 @@ def at_work(house: House, *keys: FoundKey, clock: Callable[[], float] = time.tim
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(station_module, "LOOK_AGAIN", 0.02)
     monkeypatch.setattr(station_module, "TRY_AGAIN", 0.02)
-    monkeypatch.setattr(station_module, "ITS_TURN", 0.1)
 
 
 def _code_in(text: str) -> str:
@@ -327,6 +329,10 @@ def test_what_is_shown_can_move_no_cursor(house: House) -> None:
         line = desk.screen.shows("logs in at vpn")
         assert line.startswith(r"al\x1b[2Jice\n\u202eroot logs in at vpn. Code ")
         assert line.isprintable()
+        _open_for(house, "bo\x9bb", 1)
+        line = desk.screen.shows("Waiting: ")
+        assert r"bo\x9bb at vpn (code " in line
+        assert line.isprintable()
 
 
 # --- what goes wrong around it ---------------------------------------------------------------------------------------
@@ -459,6 +465,34 @@ def test_who_is_not_there_keeps_nobody_waiting(house: House, plug: Plug) -> None
         assert house.enters("alice", questions["alice"]) is Reason.OK
 
 
+def test_who_comes_later_with_a_key_is_served_first(house: House, plug: Plug) -> None:
+    """A login that waits alone for a key gives way when somebody else begins whose key is here."""
+    keys = [plug(SoftKey.make()), plug(SoftKey.make())]
+    house.gives("alice", "K1", keys[0])
+    house.gives("bob", "K2", keys[1])
+    house.begins("alice")
+    with at_work(house, keys[1]) as desk:
+        desk.screen.shows("Another key is here: plug in your own")
+        question = house.begins("bob")
+        desk.screen.shows("bob logs in at vpn")
+        desk.screen.shows("Now press Enter")
+        assert house.enters("bob", question) is Reason.OK
+
+
+def test_a_crowd_is_shown_together(house: House, plug: Plug) -> None:
+    """While several people wait and no key is here, all of them are shown with their codes, but no more than fit."""
+    for number, user in enumerate(("alice", "bob")):
+        house.gives(user, f"K{number}", plug(SoftKey.make()))
+    codes = {user: _code_in(house.begins(user).prompt) for user in ("alice", "bob")}
+    with at_work(house) as desk:
+        line = desk.screen.shows("Waiting: ")
+        assert line.startswith(f"Waiting: alice at vpn (code {codes['alice']}), bob at vpn (code {codes['bob']}). ")
+        for number in range(8):
+            _open_for(house, f"user{number}", 10 + number)
+        line = desk.screen.shows(" and 4 more. ")
+        assert line.count("(code ") == station_module.MOST_SHOWN
+
+
 def test_it_says_that_it_is_alive(house: House, plug: Plug) -> None:
     """A station notes when it was last alive and what is plugged in, at its start and every half minute."""
     now = [1_000_000.0]
@@ -564,12 +598,12 @@ def _give_up(house: House, user: str, question: Challenge) -> None:
     assert isinstance(outcome, Reject)
 
 
-def _open_for(house: House, user: str) -> None:
+def _open_for(house: House, user: str, number: int = 0) -> None:
     """Put a waiting login into the store, past everything that would refuse such a name."""
-    begun = KeyCeremony(bytes(16), station=True, credentials=(b"nobody's",))
-    until = time.time() + 60
-    question = PendingChallenge("0" * 32, "vpn", user, 1, ChallengeKind.CODE, True, "10619", until, 3, begun)
-    house.store.commit((OpenChallenge(question),), Event(1.0, "test", "10619", "vpn", ""), lambda _: None)
+    begun = KeyCeremony(bytes([number]) * 16, station=True, credentials=(b"nobody's",))
+    until, handle, login = time.time() + 60 + number, f"{number:032}", f"{number:016}"
+    question = PendingChallenge(handle, "vpn", user, number, ChallengeKind.CODE, True, login, until, 3, begun)
+    house.store.commit((OpenChallenge(question),), Event(1.0, "test", login, "vpn", ""), lambda _: None)
     house.store.flush()
 
 

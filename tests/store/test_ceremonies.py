@@ -230,7 +230,7 @@ def put(desk: Desk, question: PendingChallenge, now: float = NOW) -> None:
     """Put a question as a login does."""
     effects: list[Effect] = [OpenChallenge(question)]
     if question.ceremony is not None and question.ceremony.station and question.user_id is not None:
-        effects.append(ContestStations(question.user_id, question.login, now))
+        effects.append(ContestStations(question.user_id, now))
     assert desk.commit(*effects) is True
 
 
@@ -256,7 +256,7 @@ def test_two_logins_contest_each_other(site: Site, desk: Desk) -> None:
 def test_two_logins_of_one_group_contest_each_other(site: Site, desk: Desk) -> None:
     """Written in one transaction they are no less at once."""
     for handle in ("a", "b"):
-        desk.queue(OpenChallenge(waiting(handle, handle)), ContestStations(ALICE, handle, NOW))
+        desk.queue(OpenChallenge(waiting(handle, handle)), ContestStations(ALICE, NOW))
     assert desk.write() == [True, True]
     assert contested(site) == {"a", "b"}
 
@@ -296,7 +296,7 @@ def test_a_login_that_asks_again_stays_contested(site: Site, desk: Desk) -> None
     put(desk, waiting("a", "1"))
     put(desk, waiting("b", "2"))
     again = waiting("c", "1")
-    assert desk.commit(CloseChallenge("a", NOW), OpenChallenge(again), ContestStations(ALICE, "1", NOW)) is True
+    assert desk.commit(CloseChallenge("a", NOW), OpenChallenge(again), ContestStations(ALICE, NOW)) is True
     assert contested(site) == {"b", "c"}
 
 

@@ -99,7 +99,7 @@ def test_a_contested_login_takes_no_answer(desk: Desk, room: WaitingRoom) -> Non
     """Of two logins as one person both are shown as contested, and neither takes an answer."""
     _opened(desk)
     other = replace(QUESTION, handle="b" * 32, login="1", ceremony=replace(CEREMONY, nonce=bytes(16)))
-    assert desk.commit(OpenChallenge(other), ContestStations(1, "1", NOW)) is True
+    assert desk.commit(OpenChallenge(other), ContestStations(1, NOW)) is True
     assert [one.contested for one in room.waiting(CLIENTS, NOW)] == [True, True]
     assert not room.bring(NONCE, "signed", NOW)
     assert not room.bring(bytes(16), "signed", NOW)

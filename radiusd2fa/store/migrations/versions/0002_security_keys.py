@@ -18,7 +18,7 @@ def upgrade() -> None:
     op.add_column("challenges", Column("user_verification", Boolean, nullable=False, server_default="0"))
     op.add_column("challenges", Column("credentials", String, nullable=False, server_default=""))
     op.add_column("challenges", Column("answer", String))
-    op.create_index("challenges_station", "challenges", ["user_id"], sqlite_where=text("station = 1"))
+    op.create_index("challenges_station", "challenges", ["user_id", "contested"], sqlite_where=text("station = 1"))
     op.create_table(
         "invitations",
         Column("nonce", String, primary_key=True),
