@@ -20,7 +20,7 @@ _BUSY_TIMEOUT: Final = 2.0
 _WAITING: Final = """
     SELECT nonce, user_name, nas, login, expires, contested, user_verification, credentials FROM challenges
     WHERE station = 1 AND expires > ? AND answer IS NULL AND nas IN (SELECT value FROM json_each(?))
-    ORDER BY expires LIMIT 500
+    ORDER BY contested, password_passed DESC, expires LIMIT 500
 """
 _BRING: Final = """
     UPDATE challenges SET answer = ?
@@ -58,7 +58,7 @@ class WaitingRoom:
         self._connection.close()
 
     def waiting(self, clients: Collection[str], now: float) -> list[Waiting]:
-        """The logins at these clients that wait now, the one that ends first in front."""
+        """The logins at these clients that wait now, the one that ends first in front; a flood of others hides none."""
         self._still_there()
         rows = self._execute(_WAITING, (now, json.dumps(sorted(clients)))).fetchall()
         return [_waiting(row) for row in rows]

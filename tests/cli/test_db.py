@@ -54,3 +54,17 @@ def test_what_is_no_older_database_is_left_alone(shell: Shell, script: str, why:
     before = (shell.folder / "radiusd2fa.db").read_bytes()
     assert why in shell.wrong("db", "upgrade")
     assert (shell.folder / "radiusd2fa.db").read_bytes() == before
+
+
+def test_an_unknown_older_schema_is_said_to_be_so(shell: Shell) -> None:
+    """A revision that no version ever had ends in a sentence, not in a traceback."""
+    revise(shell, "UPDATE alembic_version SET version_num = '0000x'")
+    assert "no database of radiusd2fa" in shell.wrong("db", "upgrade")
+
+
+def test_no_row_can_write_to_the_terminal(shell: Shell) -> None:
+    """What somebody has written into the database is shown with its controls written out."""
+    revise(shell, "INSERT INTO stations VALUES ('x', 1, 'key' || char(27) || '[2J')")
+    revise(shell, "INSERT INTO users (name, created) VALUES ('a' || char(27) || ']0;x', 1)")
+    shell.run("user", "list")
+    assert "\x1b" not in shell.run("user", "list")

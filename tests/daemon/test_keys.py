@@ -37,8 +37,8 @@ from .site import CHALLENGE, PASSWORD, SECRET, Daemon, Site
 from .wire import PATIENCE, Peer, Reply, gather, request
 
 CROWD: Final = 50
-ROUNDS: Final = 10
-KILLS: Final = 4
+ROUNDS: Final = 5
+KILLS: Final = 3
 PENDING: Final = 200
 MOST_GROWTH: Final = 20_000_000
 """Octets that two hundred pending ceremonies may cost."""
@@ -148,7 +148,7 @@ def key(request: pytest.FixtureRequest) -> Key:
 
 
 def test_one_response_lets_in_once(daemon: Daemon, key: Key) -> None:
-    """Of fifty packets with the same response to the same State exactly one is accepted, in each of ten rounds."""
+    """Of fifty packets with the same response to the same State exactly one is accepted, in each of five rounds."""
     with _crowd(daemon) as crowd:
         for number in range(ROUNDS):
             question = crowd[0].ask(key.owner, PASSWORD)

@@ -297,6 +297,16 @@ sys.exit(code)
 """
 
 
+def test_an_askpass_that_is_ourselves_is_asked_once(start: Start, tmp_path: Path) -> None:
+    """Where ssh-askpass leads back to this program it says so and fails, and does not start itself for ever."""
+    (tmp_path / "bin").mkdir(exist_ok=True)
+    (tmp_path / "bin" / "ssh-askpass").symlink_to(Path(sys.executable).with_name("radiusd2fa-key"))
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    code, out, err = start(PASSWORD, terminal=False, PATH=path, DISPLAY=":0").end()
+    assert (code, out) == (1, "")
+    assert "leads back to this program" in err
+
+
 def test_a_prompt_that_is_not_ours_loads_next_to_nothing(laptop: Laptop, start: Start) -> None:
     """No python-fido2, no cryptography, no command line: a password prompt must not wait for them."""
     laptop.write_program(laptop.program, IMPORTS.format(prompt=PASSWORD))

@@ -300,6 +300,27 @@ def test_a_login_that_asks_again_stays_contested(site: Site, desk: Desk) -> None
     assert contested(site) == {"b", "c"}
 
 
+def test_a_login_without_a_password_spoils_none_that_has_one(site: Site, desk: Desk) -> None:
+    """Whoever knows a name only keeps nobody from a station who has proved more; such a login spoils itself."""
+    put(desk, waiting("proved", "1", password_passed=True))
+    put(desk, waiting("named", "2", password_passed=False))
+    assert contested(site) == {"named"}
+    put(desk, waiting("named too", "3", password_passed=False))
+    assert contested(site) == {"named", "named too"}
+    put(desk, waiting("proved too", "4", password_passed=True))
+    assert contested(site) == {"named", "named too", "proved", "proved too"}
+
+
+def test_a_touch_that_was_spoilt_meanwhile_closes_nothing(site: Site, desk: Desk) -> None:
+    """The commit itself looks once more: a login that was marked since it was loaded is not accepted for its touch."""
+    put(desk, waiting("a", "1"))
+    put(desk, waiting("b", "2"))
+    assert desk.commit(CloseChallenge("a", NOW, uncontested=True)) is False
+    assert desk.commit(CloseChallenge("a", NOW)) is True
+    put(desk, waiting("c", "3", user_id=BOB, user_name="bob"))
+    assert desk.commit(CloseChallenge("c", NOW, uncontested=True)) is True
+
+
 # --- what a station brings in ----------------------------------------------------------------------------------------
 
 

@@ -248,3 +248,29 @@ def test_an_invitation_keeps_its_label(keyring: Keyring) -> None:
     keyring.invite("bob", "green", NONCE, NOW + 900, NOW)
     guest, label = keyring.invited(NONCE, NOW + 1)
     assert (guest, label) == (keyring.registrant("bob"), "green")
+
+
+# --- rows changed past the program -----------------------------------------------------------------------------------
+
+TAMPERED: Final = {
+    "given to somebody else": ("UPDATE tokens SET user_id = 3 - user_id WHERE serial = 'K1'",),
+    "called a fob": ("UPDATE tokens SET kind = 'hotp', digits = 6 WHERE serial = 'K1'",),
+    "another's sealed credential": ("UPDATE tokens SET sealed = (SELECT sealed FROM tokens WHERE serial = 'K2')",),
+    "names exchanged": (
+        "UPDATE users SET name = 'nobody' WHERE name = 'bob'",
+        "UPDATE users SET name = 'bob' WHERE name = 'alice'",
+        "UPDATE users SET name = 'alice' WHERE name = 'nobody'",
+    ),
+}
+
+
+@pytest.mark.parametrize("statements", TAMPERED.values(), ids=TAMPERED.keys())
+def test_a_key_in_a_changed_row_opens_for_nobody(site: Site, keyring: Keyring, statements: tuple[str, ...]) -> None:
+    """Whoever can write to the database, but has no vault key, can make no key of theirs somebody else's."""
+    keyring.add("bob", K2, "", NOW)
+    for statement in statements:
+        site.sql(statement)
+    desk = site.desk()
+    opened = {(name, token.serial, token.kind) for name in ("alice", "bob") for token in desk.user(name).tokens}
+    desk.store.close()
+    assert {one for one in opened if one[1] in {"K1", "K2"}} < {("alice", "K1", "fido"), ("bob", "K2", "fido")}

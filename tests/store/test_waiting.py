@@ -140,6 +140,18 @@ def test_the_login_that_ends_first_comes_first(desk: Desk, room: WaitingRoom) ->
     assert [one.expires - NOW for one in room.waiting(CLIENTS, NOW)] == [30, 60, 90]
 
 
+@pytest.mark.parametrize("spoilt", [True, False], ids=["contested", "proved nothing"])
+def test_a_flood_hides_nobody(desk: Desk, room: WaitingRoom, *, spoilt: bool) -> None:
+    """However many logins are spoilt, or have no password behind them, a good one is in front of them all."""
+    for number in range(50):
+        begun = replace(CEREMONY, nonce=number.to_bytes(16), contested=spoilt)
+        flood = replace(QUESTION, handle=f"{number:032}", user_id=2, expires=NOW + 1, ceremony=begun)
+        desk.queue(OpenChallenge(replace(flood, password_passed=spoilt)))
+    assert set(desk.write()) == {True}
+    _opened(desk, replace(QUESTION, ceremony=replace(CEREMONY, nonce=b"\xff" * 16)))
+    assert room.waiting(CLIENTS, NOW)[0].nonce == b"\xff" * 16
+
+
 def test_an_answer_is_handed_to_the_daemon(desk: Desk, room: WaitingRoom) -> None:
     """What was brought in is loaded with the challenge, and the login is not shown any more."""
     _opened(desk)
