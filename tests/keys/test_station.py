@@ -479,12 +479,13 @@ def test_who_comes_later_with_a_key_is_served_first(house: House, plug: Plug) ->
         assert house.enters("bob", question) is Reason.OK
 
 
-def test_a_crowd_is_shown_together(house: House, plug: Plug) -> None:
-    """While several people wait and no key is here, all of them are shown with their codes, but no more than fit."""
+@pytest.mark.parametrize("strangers", [0, 1], ids=["no key", "a stranger's key"])
+def test_a_crowd_is_shown_together(house: House, plug: Plug, strangers: int) -> None:
+    """While several people wait and nobody's key is here, all are shown with their codes, but no more than fit."""
     for number, user in enumerate(("alice", "bob")):
         house.gives(user, f"K{number}", plug(SoftKey.make()))
     codes = {user: _code_in(house.begins(user).prompt) for user in ("alice", "bob")}
-    with at_work(house) as desk:
+    with at_work(house, *(plug(SoftKey.make()) for _ in range(strangers))) as desk:
         line = desk.screen.shows("Waiting: ")
         assert line.startswith(f"Waiting: alice at vpn (code {codes['alice']}), bob at vpn (code {codes['bob']}). ")
         for number in range(8):
