@@ -47,7 +47,7 @@ soak: $(READY) ## Run the tests that take minutes
 .PHONY: wheel
 wheel: $(READY) ## Build dist/*.whl: the daemon (systemd/README.md installs it), and radiusd2fa-key for laptops
 	@$(BIN)/hatchling build --target wheel
-	@cd radiusd2fa/keys && ../../$(BIN)/hatchling build --target wheel --directory ../../dist
+	@cd radiusd2fa/laptop && ../../$(BIN)/hatchling build --target wheel --directory ../../dist
 
 .PHONY: lock
 lock: $(READY) ## Pin again what pyproject.toml asks for; ARGS=--upgrade takes newer releases

@@ -1,7 +1,7 @@
 """The demo's second half: the same daemon and the same kind of prompt, answered with a security key.
 
 Without a key of plastic it is an emulated one, a file that is no second factor, and the demo says so. Registration and
-signing go the real ways: `radiusd2fa key register`, and the code that answers ssh for people (keys/signing.py).
+signing go the real ways: `radiusd2fa key register`, and the code that answers ssh for people (laptop/signing.py).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def laptop(folder: Path) -> Path:
 
 def hand_over(card: KeyCard, folder: Path) -> None:
     """Give the card to the demo's laptop, as `radiusd2fa-key add` does."""
-    from radiusd2fa.keys.profile import save_cards
+    from radiusd2fa.laptop.profile import save_cards
 
     save_cards(laptop(folder) / "radiusd2fa" / "keys.json", [card])
 
@@ -115,8 +115,8 @@ def transcript(nas: Nas, key: DemoKey, card: KeyCard, line: Line, say: Callable[
 
 def _answer(nas: Nas, key: DemoKey, card: KeyCard, host: str, line: Line) -> tuple[str, bytes | None]:
     from radiusd2fa.core.responder import KeyResponse, find_code
-    from radiusd2fa.keys.screen import Screen, open_terminal
-    from radiusd2fa.keys.signing import sign
+    from radiusd2fa.laptop.screen import Screen, open_terminal
+    from radiusd2fa.laptop.signing import sign
 
     asked = nas.ask(USER, PASSWORD)
     code = find_code(asked.prompt)

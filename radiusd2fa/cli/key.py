@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from radiusd2fa.enrolment.attestation import AttestationPolicy
     from radiusd2fa.enrolment.registration import Enrolled
     from radiusd2fa.keys.model import Answer, FoundKey, Request
-    from radiusd2fa.keys.touching import Messenger
+    from radiusd2fa.laptop.touching import Messenger
     from radiusd2fa.settings import Settings
     from radiusd2fa.store.keyring import KeyRecord
 
@@ -264,8 +264,8 @@ def _ask(request: Request, what: str, keys: list[FoundKey]) -> Answer:
     """Have a key here answer; a key that does not ends the command with its reason."""
     from radiusd2fa.keys.asking import ask
     from radiusd2fa.keys.model import Failed
-    from radiusd2fa.keys.screen import Screen, open_terminal
-    from radiusd2fa.keys.touching import Typed, touch_or_type
+    from radiusd2fa.laptop.screen import Screen, open_terminal
+    from radiusd2fa.laptop.touching import Typed, touch_or_type
 
     if not keys:
         refuse("no security key is here: plug one in, or `radiusd2fa-key doctor` says why it is not seen")
@@ -282,7 +282,7 @@ def _ask(request: Request, what: str, keys: list[FoundKey]) -> Answer:
 
 
 def _keys_at_hand(*, usb: bool, nfc: bool, device: str) -> list[FoundKey]:
-    from radiusd2fa.keys.signing import keys_at_hand
+    from radiusd2fa.laptop.signing import keys_at_hand
 
     if (usb or nfc) and device:
         wrong_usage("--device says already which key: leave --usb and --nfc away")
@@ -291,7 +291,7 @@ def _keys_at_hand(*, usb: bool, nfc: bool, device: str) -> list[FoundKey]:
 
 
 def _keys_here() -> list[FoundKey]:
-    from radiusd2fa.keys.signing import keys_at_hand
+    from radiusd2fa.laptop.signing import keys_at_hand
 
     return keys_at_hand()
 

@@ -24,8 +24,8 @@ def station(
     ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", help="An entry of `stations:`.")]
 ) -> None:
     """Show the logins that wait for a touch here, and take the touch. Enter turns one away; Ctrl-C ends."""
-    from radiusd2fa.keys.screen import Ended, Screen, open_terminal
-    from radiusd2fa.keys.station import StationDesk
+    from radiusd2fa.laptop.screen import Ended, Screen, open_terminal
+    from radiusd2fa.station import StationDesk
     from radiusd2fa.store.sqlite import database_path
 
     settings = site_settings(ctx.obj)

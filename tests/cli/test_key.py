@@ -45,7 +45,7 @@ Plug = Callable[[SoftKey], str]
 @pytest.fixture
 def desk(people: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
     """A helpdesk with security keys, nobody's terminal, and alice, who has a fob."""
-    monkeypatch.setattr("radiusd2fa.keys.screen.open_terminal", lambda: None)
+    monkeypatch.setattr("radiusd2fa.laptop.screen.open_terminal", lambda: None)
     _configure(people, f"fido: {{rp_id: {RP_ID}}}")
     return people
 
@@ -111,7 +111,7 @@ def _answer(text: str, key: SoftKey, **changes: object) -> RegistrationAnswer:
 def _laptop(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The real `radiusd2fa-key`, as it runs on somebody's laptop."""
     return subprocess.run(
-        [sys.executable, "-m", "radiusd2fa.keys.responder", *words],
+        [sys.executable, "-m", "radiusd2fa.laptop.responder", *words],
         env=os.environ | {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder)},
         stdin=subprocess.DEVNULL,
         capture_output=True,

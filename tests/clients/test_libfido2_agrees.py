@@ -39,8 +39,8 @@ from radiusd2fa.enrolment.registration import Enrolled, verify_registration
 from radiusd2fa.factors.fido import ES256, find
 from radiusd2fa.keys.asking import ask
 from radiusd2fa.keys.model import FoundKey, Registered, RegisterRequest, Signed
-from radiusd2fa.keys.signing import key_response, sign_request
 from radiusd2fa.keys.usb import named_key
+from radiusd2fa.laptop.signing import key_response, sign_request
 from tests.daemon.wire import PATIENCE
 
 from .libfido2 import asked, attestation_object, base64_of, data_of, hash_of, pieces, tool

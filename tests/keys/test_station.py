@@ -21,6 +21,7 @@ from typing import Final
 
 import pytest
 
+from radiusd2fa import station as station_module
 from radiusd2fa import vault
 from radiusd2fa.core.login import NONCE_OCTETS, decide
 from radiusd2fa.core.model import (
@@ -43,19 +44,18 @@ from radiusd2fa.core.model import (
 from radiusd2fa.core.rules import FACTORS, FidoRules, Rule, Rules, Station
 from radiusd2fa.emulators.softkey import Button, Misbehaviour, SoftKey, Unplug, automatic
 from radiusd2fa.factors import find_functions
-from radiusd2fa.keys import station as station_module
 from radiusd2fa.keys.model import FoundKey, Signed
-from radiusd2fa.keys.screen import Screen
-from radiusd2fa.keys.station import StationDesk
+from radiusd2fa.laptop.screen import Screen
+from radiusd2fa.station import StationDesk
 from radiusd2fa.store import waiting
 from radiusd2fa.store.engine import Committed, Store
 from radiusd2fa.store.keyring import Keyring
 from radiusd2fa.store.registry import Registry
 from radiusd2fa.store.upgrade import create
 from radiusd2fa.vault import Vault
+from tests.laptop.laptop import AT_TERMINAL, Running
 
 from .conftest import Plug
-from .laptop import AT_TERMINAL, Running
 from .scene import ORIGIN, RP_ID, asked, registered, to_sign
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")

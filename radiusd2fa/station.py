@@ -20,8 +20,8 @@ from radiusd2fa.core.responder import client_data, match_code, station_challenge
 from radiusd2fa.core.rules import FidoRules, Station
 from radiusd2fa.keys.asking import ask
 from radiusd2fa.keys.model import Answer, Failed, FailureReason, FoundKey, Signed, SignRequest
-from radiusd2fa.keys.screen import Screen, harmless
-from radiusd2fa.keys.touching import Messenger, Typed, touch_or_type
+from radiusd2fa.laptop.screen import Screen, harmless
+from radiusd2fa.laptop.touching import Messenger, Typed, touch_or_type
 from radiusd2fa.store.sqlite import StoreError
 from radiusd2fa.store.waiting import Waiting, WaitingRoom
 
@@ -30,6 +30,8 @@ LOOK_AGAIN: Final = 0.3
 TRY_AGAIN: Final = 1.0
 """Seconds after which a database that did not answer is opened again."""
 ALIVE_EVERY: Final = 30.0
+TOUCH: Final = 20.0
+"""Seconds that a key blinks for one login before others that wait get their turn."""
 MOST_SHOWN: Final = 6
 
 FindKeys = Callable[[], list[FoundKey]]
@@ -133,7 +135,7 @@ class StationDesk:
             case Failed(FailureReason.CANCELLED):
                 self._refused.add(one.nonce)
                 self._say(f"The login of {harmless(one.user)} was turned away here.")
-            case Failed(FailureReason.NO_CREDENTIAL | FailureReason.NO_KEY):
+            case Failed(FailureReason.NO_CREDENTIAL | FailureReason.NO_KEY | FailureReason.TIMED_OUT):
                 stop.wait(LOOK_AGAIN)
             case Failed(_, detail):
                 self._say(detail)
@@ -151,7 +153,7 @@ class StationDesk:
                 asked = keys
                 if keys:
                     messenger.state("Looking at your key")
-                    answer = ask(keys, request, messenger, timeout=60.0, cancel=cancel)
+                    answer = ask(keys, request, messenger, timeout=TOUCH, cancel=cancel)
                     if not isinstance(answer, Failed) or answer.reason is not FailureReason.NO_CREDENTIAL:
                         return answer
                     self._not_held[one.nonce] = keys

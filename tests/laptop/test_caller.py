@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from radiusd2fa.keys.caller import is_ssh, program_of, version_of, why_not_believed
-from radiusd2fa.keys.responder import COMMANDS, is_prompt
+from radiusd2fa.laptop.caller import is_ssh, program_of, version_of, why_not_believed
+from radiusd2fa.laptop.responder import COMMANDS, is_prompt
 
 from .laptop import compiled_ssh
 
@@ -120,7 +120,7 @@ def test_a_system_without_proc_asks_ps(
     ssh: Path, running: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """As on macOS, where ps shows the path of a program; the name alone is looked up in PATH."""
-    monkeypatch.setattr("radiusd2fa.keys.caller.OWN_PROGRAM", tmp_path / "none")
+    monkeypatch.setattr("radiusd2fa.laptop.caller.OWN_PROGRAM", tmp_path / "none")
     process = running(ssh, "")
     (tmp_path / "ps").write_text(f'#!/bin/sh\n[ "$4" = {process} ] && echo {ssh}\n')
     (tmp_path / "ps").chmod(0o755)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from radiusd2fa.core.responder import ResponderCode
-from radiusd2fa.keys.askpass import shown_text
+from radiusd2fa.laptop.askpass import shown_text
 
 CODE = str(ResponderCode(bytes(16)))
 HOSTILE = {

@@ -9,7 +9,7 @@ import pytest
 
 from radiusd2fa.core.names import canonical_host
 from radiusd2fa.core.responder import ResponderCode
-from radiusd2fa.keys.prompt import Asked, Unclear, read_prompt
+from radiusd2fa.laptop.prompt import Asked, Unclear, read_prompt
 
 from .laptop import CODE, HOST, prompt
 

@@ -19,7 +19,7 @@ import pytest
 
 from .laptop import ROOT
 
-PARTS = ROOT / "radiusd2fa" / "keys"
+PARTS = ROOT / "radiusd2fa" / "laptop"
 HEAVY = ("sqlalchemy", "pydantic", "typer", "rich", "structlog", "pyrad", "yaml", "alembic", "argon2")
 
 
@@ -31,6 +31,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(command, cwd=PARTS, check=True, capture_output=True, timeout=60)
     (found,) = folder.iterdir()
     return found
+
+
+def _modules(folder: str) -> list[Path]:
+    return list((PARTS.parent / folder).glob("*.py"))
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +62,9 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_laptops_part_and_nothing_else(wheel: Path) -> None:
-    """Every module of `keys` but the daemon's station, the five pure files below it, and the licence."""
+    """Every module of `laptop` and `keys`, the five pure files below them, and the licence."""
     names = {name for name in zipfile.ZipFile(wheel).namelist() if not name.startswith("radiusd2fa_key-")}
-    modules = {f"radiusd2fa/keys/{file.name}" for file in PARTS.glob("*.py") if not file.name.startswith("station")}
+    modules = {f"radiusd2fa/{folder}/{file.name}" for folder in ("laptop", "keys") for file in _modules(folder)}
     pure = {
         f"radiusd2fa/core/{name}.py" for name in ("__init__", "invitation", "names", "record", "responder", "texts")
     }
@@ -76,7 +80,7 @@ def test_the_wheel_asks_for_what_the_daemon_asks_for() -> None:
         assert small["project"][name] == large["project"][name]
     assert small["project"]["dependencies"] == [one for one in large["project"]["dependencies"] if "fido2" in one]
     assert small["build-system"] == large["build-system"]
-    assert small["project"]["scripts"] == {"radiusd2fa-key": "radiusd2fa.keys.responder:main"}
+    assert small["project"]["scripts"] == {"radiusd2fa-key": "radiusd2fa.laptop.responder:main"}
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["list"], ["setup-ssh"], ["respond", "--help"]])

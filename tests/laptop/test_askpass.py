@@ -18,11 +18,11 @@ from radiusd2fa.core.invitation import KeyCard
 from radiusd2fa.core.responder import ResponderCode
 from radiusd2fa.emulators.softkey import Button, Misbehaviour, SoftKey, Unplug
 from radiusd2fa.keys.asking import FoundKey
-from radiusd2fa.keys.passing import NEXT
+from radiusd2fa.laptop.passing import NEXT
+from tests.keys.conftest import Plug
+from tests.keys.scene import Witness
 
-from .conftest import Plug
 from .laptop import CODE, HOST, Laptop, Start, compiled_ssh, credential_at, judge, prompt, starting
-from .scene import Witness
 
 VERIFIED = replace(CODE, user_verification=True)
 PIN = "4711-and-more"

@@ -36,9 +36,8 @@ from radiusd2fa.core.responder import (
     selector,
 )
 from radiusd2fa.keys.asking import FoundKey, Registered
-from radiusd2fa.keys.registering import register_request
-
-from .scene import Witness, asked
+from radiusd2fa.laptop.registering import register_request
+from tests.keys.scene import Witness, asked
 
 RP_ID: Final = "auth.example.org"
 ORIGIN: Final = "https://auth.example.org"
@@ -179,7 +178,7 @@ class Laptop:
         self._ssh = ssh
         self.program = home / "bin" / "radiusd2fa-key"
         self.program.parent.mkdir()
-        self.write_program(self.program, "import sys\nfrom radiusd2fa.keys.responder import main\nsys.exit(main())\n")
+        self.write_program(self.program, "import sys\nfrom radiusd2fa.laptop.responder import main\nsys.exit(main())\n")
         self.environment = {
             "HOME": str(home),
             "XDG_CONFIG_HOME": str(home / "config"),
@@ -197,7 +196,7 @@ class Laptop:
 
     def has(self, key: FoundKey | None, *cards: KeyCard) -> None:
         """Plug in this key, and store these cards."""
-        from radiusd2fa.keys.profile import save_cards
+        from radiusd2fa.laptop.profile import save_cards
 
         self.environment["RADIUSD2FA_KEY_DEVICE"] = key.path if key else "no such reader"
         save_cards(self.home / "config" / "radiusd2fa" / "keys.json", cards)

@@ -17,15 +17,15 @@ COMMANDS: Final = ("respond", "add", "remove", "list", "register", "setup-ssh", 
 
 def main() -> int:
     """Run the program; returns its exit code: 0 done, 1 refused or failed, 2 wrong usage."""
-    from radiusd2fa.keys.screen import Ended
+    from radiusd2fa.laptop.screen import Ended
 
     arguments = sys.argv[1:]
     try:
         if is_prompt(arguments, os.getppid()):
-            from radiusd2fa.keys.askpass import answer_prompt
+            from radiusd2fa.laptop.askpass import answer_prompt
 
             return answer_prompt(arguments[0], os.getppid())
-        from radiusd2fa.keys.commands import run
+        from radiusd2fa.laptop.commands import run
 
         return run(arguments)
     except KeyboardInterrupt:
@@ -45,7 +45,7 @@ def is_prompt(arguments: Sequence[str], caller: int) -> bool:
     word = arguments[0]
     if word not in COMMANDS and not word.startswith("-") and not (word.isascii() and word.isalpha() and word.islower()):
         return True
-    from radiusd2fa.keys.caller import is_ssh
+    from radiusd2fa.laptop.caller import is_ssh
 
     return is_ssh(caller)
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from radiusd2fa.core.invitation import KeyCard
-from radiusd2fa.keys.profile import (
+from radiusd2fa.laptop.profile import (
     ProfileError,
     fault_of_card,
     fault_of_invitation,

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from radiusd2fa import __version__
-from radiusd2fa.keys.askpass import DEVICE, SITE, USER
-from radiusd2fa.keys.screen import Screen, harmless, open_terminal
+from radiusd2fa.laptop.askpass import DEVICE, SITE, USER
+from radiusd2fa.laptop.screen import Screen, harmless, open_terminal
 
 PROGRAM: Final = "radiusd2fa-key"
 
@@ -28,7 +28,7 @@ class Refused(Exception):  # noqa: N818 - not an error of the program: it says n
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code."""
-    from radiusd2fa.keys.profile import ProfileError
+    from radiusd2fa.laptop.profile import ProfileError
 
     wanted = _parser().parse_args(arguments)
     try:
@@ -108,8 +108,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _respond(wanted: argparse.Namespace) -> int:
     from radiusd2fa.core.responder import KeyResponse, find_code
-    from radiusd2fa.keys.profile import Unchosen, choose, load_cards, profile_path
-    from radiusd2fa.keys.signing import sign
+    from radiusd2fa.laptop.profile import Unchosen, choose, load_cards, profile_path
+    from radiusd2fa.laptop.signing import sign
 
     code = find_code(" ".join(wanted.code))
     if code is None:
@@ -132,7 +132,7 @@ def _respond(wanted: argparse.Namespace) -> int:
 def _register(wanted: argparse.Namespace) -> int:
     from radiusd2fa.core.invitation import Invitation
     from radiusd2fa.keys.model import Failed
-    from radiusd2fa.keys.profile import (
+    from radiusd2fa.laptop.profile import (
         fault_of_card,
         fault_of_invitation,
         load_cards,
@@ -140,7 +140,7 @@ def _register(wanted: argparse.Namespace) -> int:
         save_cards,
         with_card,
     )
-    from radiusd2fa.keys.registering import register
+    from radiusd2fa.laptop.registering import register
 
     text = sys.stdin.read(Invitation.LONGEST) if wanted.invitation == "-" else wanted.invitation
     invitation = Invitation.read(text)
@@ -169,7 +169,7 @@ def _register(wanted: argparse.Namespace) -> int:
 
 def _add(wanted: argparse.Namespace) -> int:
     from radiusd2fa.core.invitation import KeyCard
-    from radiusd2fa.keys.profile import fault_of_card, load_cards, profile_path, save_cards, with_card
+    from radiusd2fa.laptop.profile import fault_of_card, load_cards, profile_path, save_cards, with_card
 
     card = KeyCard.read(wanted.card)
     if card is None:
@@ -182,7 +182,7 @@ def _add(wanted: argparse.Namespace) -> int:
 
 
 def _remove(wanted: argparse.Namespace) -> int:
-    from radiusd2fa.keys.profile import load_cards, named_cards, profile_path, save_cards
+    from radiusd2fa.laptop.profile import load_cards, named_cards, profile_path, save_cards
 
     cards = load_cards(profile_path())
     named = named_cards(cards, wanted.which)
@@ -195,8 +195,8 @@ def _remove(wanted: argparse.Namespace) -> int:
 
 
 def _list(wanted: argparse.Namespace) -> int:
-    from radiusd2fa.keys.profile import load_cards, profile_path, selector_text
-    from radiusd2fa.keys.signing import keys_at_hand
+    from radiusd2fa.laptop.profile import load_cards, profile_path, selector_text
+    from radiusd2fa.laptop.signing import keys_at_hand
 
     keys = keys_at_hand(wanted.device)
     cards = load_cards(profile_path())
@@ -233,7 +233,7 @@ def _own_path() -> str:
 
 
 def _setup_ssh(wanted: argparse.Namespace) -> int:
-    from radiusd2fa.keys.shells import block, start_up_file, with_block, written
+    from radiusd2fa.laptop.shells import block, start_up_file, with_block, written
 
     path = start_up_file(wanted.shell, os.environ, sys.platform)
     text = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
@@ -251,7 +251,7 @@ def _setup_ssh(wanted: argparse.Namespace) -> int:
 
 
 def _doctor(wanted: argparse.Namespace) -> int:
-    from radiusd2fa.keys.doctor import State, examine
+    from radiusd2fa.laptop.doctor import State, examine
 
     findings = examine(wanted.device)
     if wanted.json:

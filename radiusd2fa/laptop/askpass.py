@@ -11,8 +11,8 @@ import re
 import textwrap
 from typing import Final
 
-from radiusd2fa.keys.passing import HINT, hand_over, pass_on
-from radiusd2fa.keys.screen import Screen, harmless, open_terminal
+from radiusd2fa.laptop.passing import HINT, hand_over, pass_on
+from radiusd2fa.laptop.screen import Screen, harmless, open_terminal
 
 OUR_MARK: Final = "RK1-"
 """Of every responder code, in whatever case. Spelled here, because `core.responder` is loaded only when it is found."""
@@ -39,7 +39,7 @@ def answer_prompt(prompt: str, caller: int) -> int:
 
 def _answer_of_a_key(prompt: str, caller: int, screen: Screen) -> bytes | None:
     """Return the response, or the code that was typed in its place; None when the prompt is still to be answered."""
-    from radiusd2fa.keys.prompt import Unclear, read_prompt
+    from radiusd2fa.laptop.prompt import Unclear, read_prompt
 
     asked = read_prompt(prompt)
     if asked is None:
@@ -48,8 +48,8 @@ def _answer_of_a_key(prompt: str, caller: int, screen: Screen) -> bytes | None:
         _say_why_not(screen, asked.why)
         return None
 
-    from radiusd2fa.keys.caller import why_not_believed
-    from radiusd2fa.keys.profile import ProfileError, Unchosen, choose, load_cards, profile_path
+    from radiusd2fa.laptop.caller import why_not_believed
+    from radiusd2fa.laptop.profile import ProfileError, Unchosen, choose, load_cards, profile_path
 
     if why := why_not_believed(caller):
         _say_why_not(screen, why)
@@ -67,8 +67,8 @@ def _answer_of_a_key(prompt: str, caller: int, screen: Screen) -> bytes | None:
         return None
 
     from radiusd2fa.keys.model import Failed
-    from radiusd2fa.keys.signing import sign
-    from radiusd2fa.keys.touching import Typed
+    from radiusd2fa.laptop.signing import sign
+    from radiusd2fa.laptop.touching import Typed
 
     for line in shown_text(asked.text, screen.width):
         screen.say(f"{_MARGIN}{line}")

@@ -14,8 +14,8 @@ from threading import Event, Thread
 import pytest
 
 from radiusd2fa.keys.asking import Answer, Failed, FailureReason, FoundKey, Signed
-from radiusd2fa.keys.screen import Screen, Terminal
-from radiusd2fa.keys.touching import Messenger, Typed, touch_or_type
+from radiusd2fa.laptop.screen import Screen, Terminal
+from radiusd2fa.laptop.touching import Messenger, Typed, touch_or_type
 
 KEY = FoundKey("/dev/hidraw0", "Key \x1b[2J", "usb")
 DONE = Signed(b"id", b"data", b"signature")

@@ -21,8 +21,8 @@ from radiusd2fa.core.responder import (
     selector,
 )
 from radiusd2fa.keys.model import Answer, Failed, FailureReason, FoundKey, Request, Signed, SignRequest
-from radiusd2fa.keys.screen import Screen
-from radiusd2fa.keys.touching import Messenger, Typed, touch_or_type
+from radiusd2fa.laptop.screen import Screen
+from radiusd2fa.laptop.touching import Messenger, Typed, touch_or_type
 
 PATIENCE: Final = 60.0
 """Seconds for plugging in and touching. A challenge lives for two minutes, and sshd waits no longer."""

@@ -15,8 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from radiusd2fa.keys.caller import SINCE, version_of
-from radiusd2fa.keys.profile import ProfileError, load_cards, profile_path
+from radiusd2fa.laptop.caller import SINCE, version_of
+from radiusd2fa.laptop.profile import ProfileError, load_cards, profile_path
 
 
 class State(StrEnum):

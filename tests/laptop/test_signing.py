@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from radiusd2fa.core.invitation import KeyCard
 from radiusd2fa.core.responder import KeyResponse, authenticator_data, selector
 from radiusd2fa.keys.asking import Failed, FailureReason, Signed, SignRequest
-from radiusd2fa.keys.profile import Unchosen, choose
-from radiusd2fa.keys.signing import key_response, sign_request
+from radiusd2fa.laptop.profile import Unchosen, choose
+from radiusd2fa.laptop.signing import key_response, sign_request
 
 from .laptop import CODE, RP_ID
 

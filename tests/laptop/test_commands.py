@@ -17,15 +17,15 @@ import pytest
 from radiusd2fa.core.invitation import KeyCard, RegistrationAnswer, registration_challenge, registration_client_data
 from radiusd2fa.core.responder import RESPONSE_LENGTH, RESPONSE_LENGTH_CASE_FREE
 from radiusd2fa.emulators.softkey import Button, Misbehaviour, SoftKey
-from radiusd2fa.keys import commands
 from radiusd2fa.keys.asking import FoundKey, Registered
-from radiusd2fa.keys.profile import load_cards, profile_path, save_cards, selector_text
-from radiusd2fa.keys.registering import register_request
-from radiusd2fa.keys.responder import main
+from radiusd2fa.laptop import commands
+from radiusd2fa.laptop.profile import load_cards, profile_path, save_cards, selector_text
+from radiusd2fa.laptop.registering import register_request
+from radiusd2fa.laptop.responder import main
+from tests.keys.conftest import Plug
+from tests.keys.scene import judge_attestation
 
-from .conftest import Plug
 from .laptop import CODE, ORIGIN, RP_ID, Laptop, Start, credential_at, invitation, judge, starting
-from .scene import judge_attestation
 
 Run = Callable[..., tuple[int, str, str]]
 CARD = KeyCard(RP_ID, ORIGIN, "alice", b"credential", "blue")
@@ -340,7 +340,7 @@ def test_wrong_usage_is_explained(run: Run, words: list[str]) -> None:
 
 def test_help_names_every_command(run: Run) -> None:
     """A person can begin with --help."""
-    from radiusd2fa.keys.responder import COMMANDS
+    from radiusd2fa.laptop.responder import COMMANDS
 
     code, out, _ = run("--help")
     assert code == 0

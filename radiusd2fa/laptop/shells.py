@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from radiusd2fa.keys.passing import NEXT, NEXT_REQUIRE
+from radiusd2fa.laptop.passing import NEXT, NEXT_REQUIRE
 
 BEGIN: Final = "# >>> radiusd2fa-key >>>"
 END: Final = "# <<< radiusd2fa-key <<<"

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
-from radiusd2fa.keys.screen import Screen, Terminal
+from radiusd2fa.laptop.screen import Screen, Terminal
 
 HINT: Final = "SSH_ASKPASS_PROMPT"
 NEXT: Final = "RADIUSD2FA_KEY_NEXT_ASKPASS"

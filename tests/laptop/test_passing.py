@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from radiusd2fa.keys.passing import NEXT, NEXT_REQUIRE
-from radiusd2fa.keys.screen import harmless
+from radiusd2fa.laptop.passing import NEXT, NEXT_REQUIRE
+from radiusd2fa.laptop.screen import harmless
 
 from .laptop import AT_TERMINAL, Laptop, Running, Start, compiled_ssh, prompt, starting
 
@@ -289,7 +289,7 @@ def test_a_desktop_has_the_askpass_that_ssh_takes_by_itself(start: Start, follow
 
 IMPORTS = """
 import sys
-from radiusd2fa.keys import responder
+from radiusd2fa.laptop import responder
 sys.argv = ["radiusd2fa-key", {prompt!r}]
 code = responder.main()
 sys.stderr.write(" ".join(sorted(sys.modules)))
@@ -319,11 +319,11 @@ def test_a_prompt_that_is_not_ours_loads_next_to_nothing(laptop: Laptop, start: 
     assert "radiusd2fa" in loaded
     assert not loaded & {"fido2", "cryptography", "smartcard", "argparse", "subprocess", "json", "hashlib", "threading"}
     assert {name for name in err.split() if name.startswith("radiusd2fa.")} == {
-        "radiusd2fa.keys",
-        "radiusd2fa.keys.askpass",
-        "radiusd2fa.keys.passing",
-        "radiusd2fa.keys.responder",
-        "radiusd2fa.keys.screen",
+        "radiusd2fa.laptop",
+        "radiusd2fa.laptop.askpass",
+        "radiusd2fa.laptop.passing",
+        "radiusd2fa.laptop.responder",
+        "radiusd2fa.laptop.screen",
     }
 
 

@@ -17,9 +17,9 @@ from radiusd2fa.core.invitation import (
 )
 from radiusd2fa.core.record import record
 from radiusd2fa.keys.model import Answer, Failed, FailureReason, Registered, RegisterRequest
-from radiusd2fa.keys.screen import Screen
-from radiusd2fa.keys.signing import ask_keys
-from radiusd2fa.keys.touching import Messenger, touch_or_type
+from radiusd2fa.laptop.screen import Screen
+from radiusd2fa.laptop.signing import ask_keys
+from radiusd2fa.laptop.touching import Messenger, touch_or_type
 
 
 @record

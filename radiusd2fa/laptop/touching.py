@@ -15,7 +15,7 @@ from threading import Event, Thread
 from typing import Final
 
 from radiusd2fa.keys.model import Answer, Failed, FailureReason, FoundKey
-from radiusd2fa.keys.screen import Screen, Terminal, harmless
+from radiusd2fa.laptop.screen import Screen, Terminal, harmless
 
 SPINNER: Final = "|/-\\"
 GIVE_UP: Final = "or press Enter to give up"

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from radiusd2fa.emulators.softkey import SoftKey
-from radiusd2fa.keys.passing import NEXT, NEXT_REQUIRE
-from radiusd2fa.keys.shells import BEGIN, END, block, start_up_file, with_block, written
+from radiusd2fa.laptop.passing import NEXT, NEXT_REQUIRE
+from radiusd2fa.laptop.shells import BEGIN, END, block, start_up_file, with_block, written
+from tests.keys.conftest import Plug
 
-from .conftest import Plug
 from .laptop import Laptop, credential_at
 
 PROGRAM = "/opt/a b/it's/radiusd2fa-key"

@@ -1,0 +1,1 @@
+"""`radiusd2fa-key`, the program on the user's laptop: it answers ssh with a security key, and does the rest by hand."""
