@@ -28,7 +28,7 @@ demo: $(READY) ## Start a server, log in with a key fob and a security key (KEY=
 test: $(READY) ## Run all tests; as root on Debian, install the real programs that some need
 	@.ci/packages
 	@.ci/nfc
-	@exec $(BIN)/python -m pytest -m 'not soak' $(ARGS)
+	@exec $(BIN)/python -m pytest --numprocesses auto --dist worksteal -m 'not soak' $(ARGS)
 
 .PHONY: check
 check: $(READY) ## Style, format and types
