@@ -1,3 +1,3 @@
 """radiusd2fa: a RADIUS server that puts a hardware token behind every login."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

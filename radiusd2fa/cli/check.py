@@ -50,6 +50,7 @@ def check(
 def _check_store(settings: Settings) -> None:
     from radiusd2fa import vault
     from radiusd2fa.store.engine import check_vault
+    from radiusd2fa.store.keyring import RP_ID, another_relying_party
     from radiusd2fa.store.sqlite import StoreError, connect, database_path
 
     try:
@@ -58,10 +59,14 @@ def _check_store(settings: Settings) -> None:
         connection = connect(path, busy_timeout=1.0)
         try:
             check_vault(connection, key, path)
+            registered_for = connection.execute("SELECT value FROM meta WHERE key = ?", (RP_ID,)).fetchone()
         finally:
             connection.close()
     except (StoreError, vault.VaultError) as error:
         wrong_usage(str(error))
+    fido = settings.rules.fido
+    if fido is not None and registered_for is not None and registered_for[0] != fido.rp_id:
+        wrong_usage(another_relying_party(fido.rp_id, registered_for[0]))
 
 
 # --- the site --------------------------------------------------------------------------------------------------------
@@ -101,7 +106,9 @@ def _warnings(settings: Settings) -> list[str]:
 def _risks(settings: Settings) -> dict[str, float]:
     from radiusd2fa.core.risk import yearly_risk
 
-    return {f"{kind} with 6 digits": yearly_risk(kind, 6, settings.rules) for kind in ("hotp", "totp")}
+    allowed = {factor for rule in settings.rules.rules for factor in rule.factors}
+    kinds = [kind for kind in ("hotp", "totp") if kind in allowed]
+    return {f"{kind} with 6 digits": yearly_risk(kind, 6, settings.rules) for kind in kinds}
 
 
 def _show_risk(what: str, risk: float) -> None:

@@ -244,7 +244,7 @@ def _run(folder: Path, *arguments: str, stdin: str = "", shown: bool = False) ->
     )
     if done.returncode:
         why = "its reason stands above" if shown else done.stderr.decode()
-        raise _NotAsExpectedError(f"radiusd2fa {arguments[0]} in {folder}: {why}")
+        raise _NotAsExpectedError(f"radiusd2fa {' '.join(arguments)} in {folder}: {why}")
     return done.stdout.decode()
 
 

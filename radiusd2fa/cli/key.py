@@ -63,6 +63,7 @@ def register(
     policy = _policy(settings)
     _checked_label(label)
     with site_keyring(ctx.obj) as keyring:
+        keyring.belong_to(fido.rp_id)
         registrant = keyring.registrant(canonical_name(user))
         challenge = registration_challenge(secrets.token_bytes(NONCE_OCTETS), registrant.user)
         client_data = registration_client_data(challenge, fido.origin)
@@ -99,6 +100,7 @@ def invite(ctx: typer.Context, user: User, label: Label = "", as_json: AsJson = 
     _checked_label(label)
     nonce, at = secrets.token_bytes(NONCE_OCTETS), now()
     with site_keyring(ctx.obj) as keyring:
+        keyring.belong_to(fido.rp_id)
         guest = keyring.invite(canonical_name(user), label, nonce, at + INVITATION_LIFETIME, at)
     invitation = Invitation(
         fido.rp_id, fido.origin, guest.user, guest.handle, nonce, guest.credentials, attestation=required
@@ -128,6 +130,7 @@ def accept(
     if answer is None:
         wrong_usage("this is no answer to an invitation, or not all of it; it is one line that begins with RKR1-")
     with site_keyring(ctx.obj) as keyring:
+        keyring.belong_to(fido.rp_id)
         guest, label = keyring.invited(answer.nonce, now())
         challenge = registration_challenge(answer.nonce, guest.user)
         enrolled = _verified(answer.client_data, answer.attestation_object, challenge, fido, _policy(settings))
@@ -164,6 +167,7 @@ def card(ctx: typer.Context, serial: Serial) -> None:
     """Print a key's card again: what a laptop must know to use it."""
     _, fido = _site(ctx)
     with site_keyring(ctx.obj) as keyring:
+        keyring.belong_to(fido.rp_id)
         record, token = keyring.key(serial), keyring.credential(serial)
     typer.echo(f"radiusd2fa-key add {_card(record, token, fido)}")
 
@@ -180,6 +184,7 @@ def try_key(ctx: typer.Context, serial: Serial, usb: Usb = False, nfc: Nfc = Fal
 
     settings, fido = _site(ctx)
     with site_keyring(ctx.obj) as keyring:
+        keyring.belong_to(fido.rp_id)
         token = keyring.credential(serial)
         # no login can ever have this challenge: a host's name has no space
         challenge = responder_challenge(secrets.token_bytes(NONCE_OCTETS), serial, "key test")
@@ -210,6 +215,8 @@ def rename(
 ) -> None:
     """Give a key another label."""
     _checked_label(label)
+    if not label:
+        wrong_usage("a label has at least one character")
     with site_keyring(ctx.obj) as keyring:
         keyring.rename(serial, label, now())
     typer.echo(f"{serial} is called {label} now")

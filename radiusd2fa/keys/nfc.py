@@ -30,7 +30,7 @@ _COMINGS: Final = 16
 """From this bit on, a reader's state counts how often a card has come or gone."""
 _SELECT_FIDO: Final = [0x00, 0xA4, 0x04, 0x00, 0x08, 0xA0, 0x00, 0x00, 0x06, 0x47, 0x2F, 0x00, 0x01, 0x00]
 _SUCCESS: Final = (0x90, 0x00)
-_NO_PYSCARD: Final = "NFC needs pyscard, which is not installed: pip install 'radiusd2fa[nfc]'."
+_NO_PYSCARD: Final = "NFC needs pyscard, which is not installed; it is compiled: hardware/README.md says how."
 _NO_SERVICE: Final = "pcscd is not running: install the package pcscd and run 'systemctl enable --now pcscd.socket'."
 _NOT_PERMITTED: Final = "pcscd does not let this user in: install the polkit rule for the service that reads keys."
 _NO_READER: Final = "pcscd sees no NFC reader: plug one in, and see that its driver (package libccid) is installed."

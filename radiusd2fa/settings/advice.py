@@ -7,7 +7,7 @@ RFC 3579 3.2 (Message-Authenticator), RFC 2865 3 (secrets of 16 octets or more),
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -145,8 +145,14 @@ def about_paste(rules: tuple[Rule, ...]) -> Iterator[str]:
             )
 
 
-def about_rules(rules: tuple[Rule, ...]) -> Iterator[str]:
-    """Yield a sentence for each rule that stands behind one that fits everybody."""
+def about_rules(rules: tuple[Rule, ...], clients: Sequence[ClientSettings]) -> Iterator[str]:
+    """Yield a sentence for each rule behind one that fits everybody, and for each client that no rule speaks of."""
+    for client in clients:
+        if not any(not rule.clients or client.nas.name in rule.clients for rule in rules):
+            yield (
+                f"client {client.nas.name}: no rule fits it, so nobody gets in there; "
+                "end the rules with one for everybody, such as {name: all}"
+            )
     first = next((index for index, rule in enumerate(rules) if not (rule.clients or rule.users or rule.groups)), None)
     if first is not None:
         for rule in rules[first + 1 :]:

@@ -127,7 +127,7 @@ def _settings(path: Path, root: Root) -> Settings:
     stations = tuple(StationSettings(name, one.usb, one.reader) for name, one in root.stations.items())
     warnings += advice.about_keys(clients, rules)
     warnings += advice.about_stations(stations)
-    warnings += advice.about_rules(rules.rules)
+    warnings += advice.about_rules(rules.rules, clients)
     return Settings(
         path=path.absolute(),
         listen=root.listen.udp,

@@ -20,14 +20,15 @@ from radiusd2fa.store.administration import (
     TOKENS,
     Administration,
     RefusedError,
-    find_token,
     find_user,
     refuse_gone,
 )
-from radiusd2fa.store.schema import invitations, stations, tokens, users
+from radiusd2fa.store.schema import invitations, meta, stations, tokens, users
 from radiusd2fa.vault import VaultError
 
 LONGEST_LABEL: Final = 64
+RP_ID: Final = "rp_id"
+"""Where ``meta`` keeps the RP ID that the keys were registered for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,18 @@ class Keyring(Administration):
             sealed = self._vault.seal(token_id, token.secret, user)
             connection.execute(update(tokens).where(tokens.c.id == token_id).values(sealed=sealed))
 
+    def belong_to(self, rp_id: str) -> None:
+        """Say which RP ID the keys are registered for; RefusedError where there are keys for another one."""
+        with self._engine.begin() as connection:
+            before = connection.execute(select(meta.c.value).where(meta.c.key == RP_ID)).scalar()
+            if before == rp_id:
+                return
+            alive = tokens.c.kind == KIND, tokens.c.state.not_in([state.value for state in GONE])
+            if before is not None and connection.execute(select(tokens.c.id).where(*alive)).first() is not None:
+                raise RefusedError(another_relying_party(rp_id, before))
+            connection.execute(meta.delete().where(meta.c.key == RP_ID))
+            connection.execute(insert(meta).values(key=RP_ID, value=rp_id))
+
     def rename(self, serial: str, label: str, now: float) -> None:
         """Give a key another label."""
         with self._change("key.renamed", now, serial=serial) as connection:
@@ -225,10 +238,18 @@ class Keyring(Administration):
             return ""
 
 
+def another_relying_party(rp_id: str, before: str) -> str:
+    """What to say where the settings have left the keys behind."""
+    return (
+        f"fido.rp_id is {rp_id}, but the keys here were registered for {before}: put it back, or revoke them and "
+        "register them again"
+    )
+
+
 def _find_key(connection: Connection, serial: str) -> Row[Any]:
-    row = find_token(connection, serial)
-    if row.kind != KIND:
-        raise RefusedError(f"{serial} is no security key; `radiusd2fa key list` shows them")
+    row = connection.execute(TOKENS.where(tokens.c.serial == serial)).first()
+    if row is None or row.kind != KIND:
+        raise RefusedError(f"there is no security key {serial}; `radiusd2fa key list` shows them")
     return row
 
 

@@ -463,7 +463,7 @@ def test_revoked_stays_revoked(desk: Shell, plug: Plug) -> None:
 def test_a_fob_is_no_key_and_a_key_is_no_fob(desk: Shell, plug: Plug) -> None:
     """Commands for the one refuse the other."""
     for command in (("card", "H1"), ("test", "H1"), ("rename", "H1", "x"), ("revoke", "H1")):
-        assert "H1 is no security key" in desk.refused("key", *command)
+        assert "there is no security key H1" in desk.refused("key", *command)
     serial = _registered(desk, plug(SoftKey.make()))
     desk.add_user("bob")
     for words in (f"assign {serial} --user bob", f"unassign {serial}", f"resync {serial} 123456 234567"):
@@ -540,3 +540,18 @@ def test_a_credential_in_the_wrong_row_is_not_used(desk: Shell, plug: Plug) -> N
     assert desk.say("key", "card", first).code == 0
     for command in (("card",), ("test", "--device", "/dev/no-key")):
         assert desk.wrong("key", *command, second)
+
+
+def test_another_rp_id_voids_the_keys_and_is_said_to(desk: Shell, plug: Plug) -> None:
+    """`check` and every command that would use a key name both RP IDs; with no key left there is a new start."""
+    device = plug(SoftKey.make())
+    serial = _registered(desk, device)
+    desk.change(f"rp_id: {RP_ID}", "rp_id: other.example.org")
+    both = f"fido.rp_id is other.example.org, but the keys here were registered for {RP_ID}"
+    assert both in desk.wrong("check")
+    for words in (f"card {serial}", f"test {serial} --device {device}", f"register alice --device {device}"):
+        assert both in desk.refused("key", *words.split())
+    assert both in desk.refused("key", "invite", "alice")
+    desk.run("key", "revoke", serial)
+    assert _register(desk, device).code == 0
+    desk.run("check")

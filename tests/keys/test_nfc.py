@@ -41,10 +41,10 @@ def test_without_pyscard_there_is_no_reader(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "smartcard", None)
     assert (nfc.readers(), nfc.find_keys()) == ([], [])
     assert nfc.wait_for_card(None, 0.01, threading.Event()) is None
-    assert "radiusd2fa[nfc]" in str(nfc.trouble())
+    assert "NFC needs pyscard" in str(nfc.trouble())
     answer = asked(CARD, to_sign(UNKNOWN))
     assert reason_of(answer) == "no-key"
-    assert "radiusd2fa[nfc]" in str(answer)
+    assert "NFC needs pyscard" in str(answer)
 
 
 def test_pyscard_is_not_loaded_before_it_is_needed() -> None:

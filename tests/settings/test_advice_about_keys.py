@@ -191,3 +191,12 @@ def test_a_flow_without_questions_is_an_obstacle(way: str, flow: Flow) -> None:
 
     assert found is not None
     assert str(found) == f"its flow {flow} asks no question that a key could answer; write flow: auto"
+
+
+def test_a_client_that_no_rule_speaks_of_is_named(site: Site) -> None:
+    """Rules for some clients leave the others without any, and nobody gets in there: that is said at every start."""
+    rules = "rules: [{name: vpn, when: {clients: [vpn]}, factors: [hotp]}]"
+    told = [one for one in site.load(minimal(VPN, rules)).warnings if "no rule fits it" in one]
+    assert len(told) == 1
+    assert told[0].startswith("client lab: ")
+    assert not [one for one in site.load(minimal(VPN, f"{rules[:-1]}, {{name: all}}]")).warnings if "no rule" in one]

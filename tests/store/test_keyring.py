@@ -57,12 +57,12 @@ REFUSED: Final[dict[str, tuple[Change, str]]] = {
     "invited by nobody": (lambda keyring: keyring.invited(NONCE, NOW), "this invitation was used, or has run out"),
     "list nobody's": (lambda keyring: keyring.keys("carol"), "there is no user carol"),
     "greet nobody": (lambda keyring: keyring.registrant("carol"), "there is no user carol"),
-    "show none": (lambda keyring: keyring.key("K9"), "there is no token K9"),
-    "show a fob": (lambda keyring: keyring.key("H1"), "H1 is no security key"),
-    "try a fob": (lambda keyring: keyring.credential("H1"), "H1 is no security key"),
-    "rename a fob": (lambda keyring: keyring.rename("H1", "x", NOW), "H1 is no security key"),
-    "revoke a fob": (lambda keyring: keyring.revoke("H1", NOW), "H1 is no security key"),
-    "revoke none": (lambda keyring: keyring.revoke("K9", NOW), "there is no token K9"),
+    "show none": (lambda keyring: keyring.key("K9"), "there is no security key K9"),
+    "show a fob": (lambda keyring: keyring.key("H1"), "there is no security key H1"),
+    "try a fob": (lambda keyring: keyring.credential("H1"), "there is no security key H1"),
+    "rename a fob": (lambda keyring: keyring.rename("H1", "x", NOW), "there is no security key H1"),
+    "revoke a fob": (lambda keyring: keyring.revoke("H1", NOW), "there is no security key H1"),
+    "revoke none": (lambda keyring: keyring.revoke("K9", NOW), "there is no security key K9"),
 }
 
 
