@@ -300,12 +300,14 @@ def _ask_for_code(
     begun = ceremony(made, facts.nonce[24:], None if before is None else before.ceremony)
     tries = facts.rules.challenge.tries if before is None else before.tries - 1
     challenge = _pending(facts, ChallengeKind.CODE, tries=tries, password_passed=password_passed, begun=begun)
+    # Enter came before the touch, and no code was wrong; to strangers both look the same
+    untouched = password_passed and judgement is not None and judgement.reason is Reason.STATION_NOT_TOUCHED
     opening: tuple[Effect, ...] = (OpenChallenge(challenge),)
     if begun is not None and begun.station and challenge.user_id is not None:
         opening = (*opening, ContestStations(challenge.user_id, facts.now))
     return Challenge(
         effects=(*effects, *opening),
-        prompt=prompt(facts, made, begun, again=before is not None),
+        prompt=prompt(facts, made, begun, again=before is not None and not untouched),
         state=challenge.handle,
         reason=Reason.CODE_WANTED if judgement is None else judgement.reason,
         token=None if judgement is None else judgement.token,

@@ -142,6 +142,8 @@ def _register(wanted: argparse.Namespace) -> int:
     )
     from radiusd2fa.laptop.registering import register
 
+    if wanted.invitation == "-" and sys.stdin.isatty():
+        sys.stderr.write("Paste the invitation (RKI1-...), then Enter and Ctrl-D:\n")
     text = sys.stdin.read(Invitation.LONGEST) if wanted.invitation == "-" else wanted.invitation
     invitation = Invitation.read(text)
     if invitation is None:
@@ -168,11 +170,13 @@ def _register(wanted: argparse.Namespace) -> int:
 
 
 def _add(wanted: argparse.Namespace) -> int:
-    from radiusd2fa.core.invitation import KeyCard
+    from radiusd2fa.core.invitation import Invitation, KeyCard
     from radiusd2fa.laptop.profile import fault_of_card, load_cards, profile_path, save_cards, with_card
 
     card = KeyCard.read(wanted.card)
     if card is None:
+        if wanted.card.startswith(Invitation.PREFIX):
+            raise Refused(f"this is an invitation: run {PROGRAM} register with it")
         raise Refused("this is no key card, or not all of it; a card is one line that begins with RKC1-")
     if why := fault_of_card(card):
         raise Refused(f"this card is not stored: {why}")
