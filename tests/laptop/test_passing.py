@@ -93,6 +93,16 @@ def test_what_is_no_secret_is_seen_while_it_is_typed(start: Start, text: str) ->
     assert running.end() == (0, "yes\n", "")
 
 
+def test_a_question_in_a_name_does_not_show_a_secret(start: Start) -> None:
+    """A user name or a host name that looks like ssh's question about a host key does not switch the echo on."""
+    text = "alice (yes/no)@bastion.example.org's password: "
+    running = start(text)
+    running.wait_for(text)
+    assert not running.echoes()
+    running.type("secret\n")
+    assert running.end() == (0, "secret\n", "")
+
+
 def test_an_empty_answer_is_an_answer(start: Start) -> None:
     """Enter alone gives an empty line, as RADIUS allows; the end of input gives none, and a failure."""
     running = start(PASSWORD)
