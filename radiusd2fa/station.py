@@ -21,7 +21,7 @@ from radiusd2fa.core.rules import FidoRules, Station
 from radiusd2fa.keys.asking import ask
 from radiusd2fa.keys.model import Answer, Failed, FailureReason, FoundKey, Signed, SignRequest
 from radiusd2fa.laptop.screen import Screen, harmless
-from radiusd2fa.laptop.touching import Messenger, Typed, touch_or_type
+from radiusd2fa.laptop.touching import Messenger, touch_or_type
 from radiusd2fa.store.sqlite import StoreError
 from radiusd2fa.store.waiting import Waiting, WaitingRoom
 
@@ -126,8 +126,6 @@ class StationDesk:
                 )
                 taken = room.bring(one.nonce, str(text), self.clock())
                 self._say("Now press Enter at your prompt." if taken else "That login has ended meanwhile.")
-            case Typed():
-                self._refused.add(one.nonce)
             case Failed(FailureReason.CANCELLED) if stop.is_set():
                 pass
             case Failed(FailureReason.CANCELLED) if not self._waits(room, one):

@@ -8,7 +8,6 @@ It answers to RFC 4226 5.3 (HOTP) and RFC 6238 4.2 (TOTP).
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import hmac
 import json
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import Final, Literal, Self
 
 import pyotp
+
+from radiusd2fa.emulators.keeping import lock_folder, replace_file
 
 Kind = Literal["hotp", "totp"]
 Content = dict[str, str | int | float]
@@ -208,39 +209,20 @@ def _checked(path: Path, octets: bytes) -> Content:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """One press at a time, whoever presses. The folder is locked, because a lock on the file would go with the file."""
+    """One press at a time, whoever presses."""
     try:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = lock_folder(path)
     except OSError as fault:
         raise FobError(f"{path.parent}: {fault.strerror}") from None
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:
         os.close(folder)
 
 
 def _replace(path: Path, content: Content) -> None:
-    """Write the new file beside the old one, bring it to disk, and put it in its place. The folder must be locked."""
-    new = path.with_name(f".{path.name}.new")
+    """Put a new file in the place of the old one. The folder must be locked."""
     try:
-        new.unlink(missing_ok=True)  # left over from a power cut; nobody else writes while we hold the lock
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-        _sync_folder(path.parent)
+        replace_file(path, json.dumps(content, indent=2) + "\n")
     except OSError as fault:
-        new.unlink(missing_ok=True)
         raise FobError(f"{path}: cannot be written: {fault.strerror}") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

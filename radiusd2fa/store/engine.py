@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from radiusd2fa.core.ceremonies import KIND
 from radiusd2fa.core.model import (
     NO_CALLER,
     ChallengeKind,
@@ -40,7 +41,6 @@ BUSY_TIMEOUT: Final = 2.0
 _IMPATIENT: Final = 0.05
 """The same once it was waited for in vain, until the database answers again."""
 _LARGEST_GROUP: Final = 256
-KEY: Final = "fido"
 _SWEEP_EVERY: Final = 10.0
 _MOST_CHALLENGES: Final = 100_000
 _EVICTED_AT_ONCE: Final = 1000
@@ -129,7 +129,7 @@ class Store:
     def _token(self, row: sql.Row) -> Token | None:
         try:
             # a fob moves from hand to hand; a key is its person's for good, and its row can be nobody else's
-            secret = self._vault.open(row[8], row[12], row[1] if row[10] == KEY else "")
+            secret = self._vault.open(row[8], row[12], row[1] if row[10] == KIND else "")
         except VaultError as error:
             if row[8] not in self._unreadable:
                 self._unreadable.add(row[8])

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from radiusd2fa.core.ceremonies import KIND
 from radiusd2fa.core.model import Event, Token, TokenState
 from radiusd2fa.store.administration import (
     GONE,
@@ -22,7 +23,6 @@ from radiusd2fa.store.administration import (
     find_user,
     refuse_gone,
 )
-from radiusd2fa.store.engine import KEY
 from radiusd2fa.store.schema import challenges, events, invitations, tokens, users
 
 
@@ -115,11 +115,13 @@ class Registry(Administration):
         with self._change("user.removed", now, user=name) as connection:
             row = find_user(connection, name)
             owned = connection.execute(
-                select(tokens.c.serial, tokens.c.state).where(tokens.c.user_id == row.id, tokens.c.kind != KEY)
+                select(tokens.c.serial, tokens.c.state).where(tokens.c.user_id == row.id, tokens.c.kind != KIND)
             ).all()
             mine = (tokens.c.user_id == row.id, tokens.c.state.not_in([state.value for state in GONE]))
-            connection.execute(update(tokens).where(*mine, tokens.c.kind == KEY).values(state=TokenState.REVOKED.value))
-            connection.execute(update(tokens).where(*mine, tokens.c.kind != KEY).values(state=TokenState.STOCK.value))
+            connection.execute(
+                update(tokens).where(*mine, tokens.c.kind == KIND).values(state=TokenState.REVOKED.value)
+            )
+            connection.execute(update(tokens).where(*mine, tokens.c.kind != KIND).values(state=TokenState.STOCK.value))
             connection.execute(update(tokens).where(tokens.c.user_id == row.id).values(user_id=None))
             connection.execute(challenges.delete().where(challenges.c.user_id == row.id))
             connection.execute(invitations.delete().where(invitations.c.user_id == row.id))
@@ -151,7 +153,7 @@ class Registry(Administration):
             if connection.execute(select(tokens.c.id).where(tokens.c.serial == token.serial)).first() is not None:
                 raise RefusedError(f"there is a token {token.serial} already; serials are given once")
             owner = None if user is None else find_user(connection, user)
-            if owner is not None and token.kind != KEY:
+            if owner is not None and token.kind != KIND:
                 self._refuse_same_seed(connection, owner.id, token.kind, token.secret, user or "")
             state = TokenState.STOCK if owner is None else TokenState.ACTIVE
             result = connection.execute(
@@ -169,7 +171,7 @@ class Registry(Administration):
                 )
             )
             token_id = result.inserted_primary_key[0]  # type: ignore[index]
-            sealed = self._vault.seal(token_id, token.secret, (user or "") if token.kind == KEY else "")
+            sealed = self._vault.seal(token_id, token.secret, (user or "") if token.kind == KIND else "")
             connection.execute(update(tokens).where(tokens.c.id == token_id).values(sealed=sealed))
 
     def assign(self, serial: str, user: str, now: float) -> None:
@@ -263,7 +265,7 @@ class Registry(Administration):
 
 
 def _refuse_key(row: Row[Any]) -> None:
-    if row.kind == KEY:
+    if row.kind == KIND:
         raise RefusedError(
             f"{row.serial} is a security key: it belongs to one person for good and has nothing to resynchronise; "
             "`radiusd2fa key` registers and revokes keys"

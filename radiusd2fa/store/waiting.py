@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection
+from dataclasses import field
 from pathlib import Path
 from typing import Final, Self
 
@@ -33,7 +34,7 @@ _SEEN: Final = "INSERT OR REPLACE INTO stations (name, seen, device) VALUES (?, 
 class Waiting:
     """One login that could be answered by a touch."""
 
-    nonce: bytes
+    nonce: bytes = field(repr=False)
     user: str
     nas: str
     login: str

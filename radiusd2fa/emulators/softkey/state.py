@@ -6,7 +6,6 @@ CTAP 2.1 6.5.2 says what a PIN leaves behind (half its SHA-256, and the tries le
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import stat
@@ -17,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from radiusd2fa.emulators.keeping import lock_folder, replace_file
 from radiusd2fa.emulators.softkey.attestation import AAGUID, Format
 from radiusd2fa.emulators.softkey.credential import SECRET_OCTETS
 
@@ -194,35 +194,20 @@ _KINDS: Final[dict[type, str]] = {str: "text", int: "a number", bool: "true or f
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """One change at a time. The folder is locked, because a lock on the file would go with the file."""
+    """One change at a time."""
     try:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = lock_folder(path)
     except OSError as fault:
         raise KeyFileError(f"{path.parent}: {fault.strerror}") from None
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:
         os.close(folder)
 
 
 def _replace(path: Path, state: State) -> None:
-    """Write the new file beside the old one, bring it to disk, and put it in its place. The folder must be locked."""
-    new = path.with_name(f".{path.name}.new")
+    """Put a new file in the place of the old one. The folder must be locked."""
     try:
-        new.unlink(missing_ok=True)  # left over from a power cut; nobody else writes while we hold the lock
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(_content(state), file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(path, json.dumps(_content(state), indent=2) + "\n")
     except OSError as fault:
-        new.unlink(missing_ok=True)
         raise KeyFileError(f"{path}: cannot be written: {fault.strerror}") from None
