@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from radiusd2fa.core.model import AccessRequest, Chap, Nas
-from radiusd2fa.core.names import canonical
+from radiusd2fa.core.names import read_name
 from radiusd2fa.core.record import record
 from radiusd2fa.radius.attributes import Attribute, caller, is_mschap
 from radiusd2fa.radius.packet import Code, Packet, choose_secret, reveal_password
@@ -89,19 +89,23 @@ def _likely_secret(packet: Packet, secrets: Sequence[bytes]) -> bytes:
     return secrets[0]
 
 
-def access_request(packet: Packet, nas: Nas, secret: bytes) -> AccessRequest:
+def access_request(packet: Packet, client: ClientSettings, secret: bytes) -> AccessRequest:
     """Turn a vetted Access-Request into what the decision machine reads."""
+    nas = client.nas
     user_name = packet.first(Attribute.USER_NAME) or b""
     hidden = packet.first(Attribute.USER_PASSWORD)
     state = packet.first(Attribute.STATE)
+    name, realm = read_name(user_name, strip_realm=nas.strip_realm)
     return AccessRequest(
         nas=nas,
-        user_name=canonical(user_name, strip_realm=nas.strip_realm),
+        user_name=name,
         password=None if hidden is None else _text(reveal_password(hidden, secret, packet.authenticator), nas),
         chap=_chap(packet),
         mschap=hidden is None and is_mschap(packet),
-        state=None if state is None else state.decode("ascii", errors="replace"),
+        state=None if state is None else client.handle(state),
         caller=caller(packet),
+        realm=realm,
+        attributes=packet.attributes,
     )
 
 

@@ -15,6 +15,7 @@ from radiusd2fa import __version__
 from radiusd2fa.cli import db, key, token, user
 from radiusd2fa.cli.check import check
 from radiusd2fa.cli.demo import demo
+from radiusd2fa.cli.doctor import doctor
 from radiusd2fa.cli.fob import fob
 from radiusd2fa.cli.init import init
 from radiusd2fa.cli.login import login
@@ -50,7 +51,7 @@ def _root(
     ctx.obj = config
 
 
-for command in (init, serve, check, login, station, fob, softkey, demo):
+for command in (init, serve, check, doctor, login, station, fob, softkey, demo):
     app.command()(command)
 app.add_typer(user.app, name="user")
 app.add_typer(token.app, name="token")

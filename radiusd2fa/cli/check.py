@@ -5,19 +5,17 @@ It changes nothing and starts nothing. What it prints about guessing is core.ris
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from radiusd2fa.cli.site import canonical_name, complain, refuse, site_settings, wrong_usage
-from radiusd2fa.cli.tables import show_facts, show_json, user_state
+from radiusd2fa.cli.site import canonical_name, now, site_registry, site_settings, wrong_usage
+from radiusd2fa.cli.tables import show_json
 
 if TYPE_CHECKING:
-    from radiusd2fa.core.model import Nas
-    from radiusd2fa.core.rules import Rule, Rules
     from radiusd2fa.settings import Settings
-    from radiusd2fa.settings.advice import Obstacle
+    from radiusd2fa.settings.coverage import Coverage
 
 
 def check(
@@ -28,23 +26,39 @@ def check(
     user: Annotated[
         str | None, typer.Option(metavar="U", help="A user name; with --client.", show_default=False)
     ] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="As if it were then, e.g. 2027-01-31T08:00.", show_default=False)
+    ] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="ADDRESS", help="As if the person were there.", show_default=False)
+    ] = None,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="As if the request said so; may be given again.", show_default=False),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check configuration, vault key and database; with --client and --user say what applies to that login.
+    """Check configuration, vault key and database; with --client and --user say what applies to that login, and why.
 
     Exit code: 0 in order, 1 that login cannot succeed, 2 something is wrong with the site.
     """
     if (client is None) != (user is None):
         wrong_usage("--client and --user go together")
+    if client is None and (at is not None or from_ is not None or attribute):
+        wrong_usage("--at, --from and --attribute are about one login: add --client and --user")
     settings = site_settings(ctx.obj)
     _check_store(settings)
     if client is not None and user is not None:
-        _explain(ctx, settings, client, canonical_name(user), as_json=as_json)
+        from radiusd2fa.cli.explain import explain_login
+
+        told = (at, from_, attribute or [])
+        explain_login(ctx, settings, client, canonical_name(user), told=told, as_json=as_json)
         return
+    counted = _coverage(ctx, settings)
     if as_json:
-        show_json(_site_for_programs(settings))
+        show_json(_site_for_programs(settings, counted))
     else:
-        _show_site(settings)
+        _show_site(settings, counted)
 
 
 def _check_store(settings: Settings) -> None:
@@ -69,25 +83,59 @@ def _check_store(settings: Settings) -> None:
         wrong_usage(another_relying_party(fido.rp_id, registered_for[0]))
 
 
+def _coverage(ctx: typer.Context, settings: Settings) -> tuple[Coverage, ...]:
+    """Count what people have, of those who may log in."""
+    from radiusd2fa.settings.coverage import Holder, coverage
+
+    with site_registry(ctx.obj) as registry:
+        people, tokens = registry.users(), registry.tokens()
+    kinds: dict[str | None, set[str]] = {}
+    for token in tokens:
+        if token.state == "active":
+            kinds.setdefault(token.user, set()).add(token.kind)
+    holders = [
+        Holder(one.name, one.groups, one.enrolled, frozenset(kinds.get(one.name, ()))) for one in people if one.enabled
+    ]
+    return coverage(settings.rules.rules, holders)
+
+
 # --- the site --------------------------------------------------------------------------------------------------------
 
 
-def _site_for_programs(settings: Settings) -> dict[str, Any]:
+def _site_for_programs(settings: Settings, counted: Sequence[Coverage]) -> dict[str, Any]:
+    from radiusd2fa.settings.coverage import lets_newcomers_in
+
     fido = settings.rules.fido
     return {
         "ok": True,
-        "warnings": _warnings(settings),
+        "warnings": _warnings(settings, counted),
         "yearly_guessing_risk": _risks(settings),
+        "enrolment": [
+            {
+                "rule": one.rule.name,
+                "line": one.rule.line,
+                "until": one.rule.enrolment.until,
+                "people": one.people,
+                "without_token": one.without_token,
+            }
+            for one in counted
+            if lets_newcomers_in(one.rule)
+        ],
         "clients": [client.nas.name for client in settings.clients],
         "primary": settings.primary.kind,
+        "backends": {backend.name: backend.kind for backend in settings.backends},
         "rp_id": None if fido is None else fido.rp_id,
         "stations": [station.name for station in settings.stations],
     }
 
 
-def _show_site(settings: Settings) -> None:
-    for warning in _warnings(settings):
+def _show_site(settings: Settings, counted: Sequence[Coverage]) -> None:
+    from radiusd2fa.settings.coverage import about_coverage
+
+    for warning in _warnings(settings, counted):
         _warn(warning)
+    for sentence in about_coverage(counted, settings.zone()):
+        typer.echo(sentence)
     for what, risk in _risks(settings).items():
         _show_risk(what, risk)
     typer.echo("MS-CHAPv2 is not offered: set PAP on the NAS (its User-Password is what a code can travel in)")
@@ -97,18 +145,29 @@ def _show_site(settings: Settings) -> None:
     typer.echo(f"{settings.path} is in order; {facts}")
 
 
-def _warnings(settings: Settings) -> list[str]:
+def _warnings(settings: Settings, counted: Sequence[Coverage]) -> list[str]:
     from radiusd2fa.settings.advice import about_paste
+    from radiusd2fa.settings.coverage import about_the_unable
+    from radiusd2fa.settings.rule_advice import about_ended
 
-    return [*settings.warnings, *about_paste(settings.rules.rules)]
+    return [
+        *settings.warnings,
+        *about_paste(settings.rules.rules),
+        *about_ended(settings.rules, settings.zone(), now()),
+        *about_the_unable(counted),
+    ]
 
 
 def _risks(settings: Settings) -> dict[str, float]:
+    """How easily a code is guessed, under the rule that makes it easiest."""
     from radiusd2fa.core.risk import yearly_risk
 
-    allowed = {factor for rule in settings.rules.rules for factor in rule.factors}
-    kinds = [kind for kind in ("hotp", "totp") if kind in allowed]
-    return {f"{kind} with 6 digits": yearly_risk(kind, 6, settings.rules) for kind in kinds}
+    risks: dict[str, float] = {}
+    for kind in ("hotp", "totp"):
+        allowing = [settings.rules.under(rule) for rule in settings.rules.rules if kind in rule.factors]
+        if allowing:
+            risks[f"{kind} with 6 digits"] = max(yearly_risk(kind, 6, rules) for rules in allowing)
+    return risks
 
 
 def _show_risk(what: str, risk: float) -> None:
@@ -124,81 +183,3 @@ def _show_risk(what: str, risk: float) -> None:
 def _warn(text: str) -> None:
     typer.secho("warning: ", fg=typer.colors.YELLOW, nl=False)
     typer.echo(text)
-
-
-# --- one login -------------------------------------------------------------------------------------------------------
-
-
-def _explain(ctx: typer.Context, settings: Settings, client: str, user: str, *, as_json: bool) -> None:
-    from radiusd2fa.cli.site import site_registry
-    from radiusd2fa.settings.advice import Obstacle
-
-    entry = next((entry for entry in settings.clients if entry.nas.name == client), None)
-    if entry is None:
-        refuse(f"there is no client {client}; clients: {', '.join(entry.nas.name for entry in settings.clients)}")
-    with site_registry(ctx.obj) as registry:
-        person = registry.user(user)
-        tokens = registry.tokens(user)
-    rule = settings.rules.for_login(client, user, person.groups)
-    ways = {} if rule is None else _ways_for_keys(rule, entry.nas, settings.rules)
-    some_way = any(not isinstance(way, Obstacle) for way in ways.values())
-    allowed = [token for token in tokens if token.state == "active" and rule and token.kind in rule.factors]
-    able = [token.serial for token in allowed if token.kind != "fido" or some_way]
-    if as_json:
-        shown = None if rule is None else {**asdict(rule), **_sorted_sets(rule)}
-        facts = {"client": client, "user": user, "flow": entry.nas.flow, "rule": shown}
-        show_json({**facts, "ceremonies": {name: _way_for_programs(way) for name, way in ways.items()}, "tokens": able})
-    else:
-        unable = "none that can be used here" if allowed else "none that this rule allows"
-        show_facts(
-            {
-                "client": client,
-                "flow": entry.nas.flow,
-                "primary": settings.primary.kind,
-                "signed requests": "required" if entry.require_message_authenticator else "observed",
-                "rule": "none fits: nobody gets in" if rule is None else rule.name,
-                "factors": "-" if rule is None else " ".join(rule.factors),
-                **({} if rule is None else _facts_about_keys(rule, ways)),
-                "user": user,
-                "state": user_state(person),
-                "tokens": " ".join(able) or unable,
-            }
-        )
-    if not able or user_state(person) != "enabled":
-        complain(f"{user} cannot log in at {client}")
-        raise typer.Exit(1)
-
-
-def _sorted_sets(rule: Rule) -> dict[str, list[str]]:
-    return {name: sorted(getattr(rule, name)) for name in ("clients", "users", "groups")}
-
-
-def _ways_for_keys(rule: Rule, nas: Nas, rules: Rules) -> dict[str, Obstacle | tuple[str, ...]]:
-    """Return for each ceremony the names of the hosts or stations where a key can answer, or why it cannot."""
-    from radiusd2fa.core.rules import CEREMONIES
-    from radiusd2fa.settings.advice import obstacle
-
-    if "fido" not in rule.factors:
-        return {}
-    stations = tuple(station.name for station in rules.stations if nas.name in station.clients)
-    places = {"ssh": nas.host_names, "station": stations}
-    return {
-        ceremony: obstacle(ceremony, rule, nas, rules.stations) or places.get(ceremony, ()) for ceremony in CEREMONIES
-    }
-
-
-def _facts_about_keys(rule: Rule, ways: dict[str, Obstacle | tuple[str, ...]]) -> dict[str, str]:
-    facts = {f"key by {ceremony}": _way_for_people(way) for ceremony, way in ways.items()}
-    if ways:
-        facts["key must"] = "know its user: PIN or fingerprint" if rule.user_verification else "be touched"
-    return facts
-
-
-def _way_for_people(way: Obstacle | tuple[str, ...]) -> str:
-    if isinstance(way, tuple):
-        return f"yes, at {' or '.join(way)}" if way else "yes"
-    return f"no: {way}"
-
-
-def _way_for_programs(way: Obstacle | tuple[str, ...]) -> dict[str, object]:
-    return {"possible": True, "at": way} if isinstance(way, tuple) else {"possible": False, **asdict(way)}

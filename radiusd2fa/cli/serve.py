@@ -19,7 +19,8 @@ from radiusd2fa.cli.site import site_settings, wrong_usage
 if TYPE_CHECKING:
     from radiusd2fa.audit import Journal
     from radiusd2fa.listeners.udp import UdpListener
-    from radiusd2fa.settings import Settings
+    from radiusd2fa.primary import Primary
+    from radiusd2fa.settings import BackendSettings, Settings
     from radiusd2fa.vault import Vault
 
 
@@ -42,7 +43,6 @@ async def _serve(settings: Settings, key: Vault, journal: Journal) -> None:
     from radiusd2fa import __version__
     from radiusd2fa.factors import find_functions
     from radiusd2fa.listeners.udp import UdpListener
-    from radiusd2fa.primary import open_primary
     from radiusd2fa.server import Server
     from radiusd2fa.store.engine import Store
     from radiusd2fa.store.sqlite import database_path
@@ -51,7 +51,8 @@ async def _serve(settings: Settings, key: Vault, journal: Journal) -> None:
     path = database_path(settings.store)
     store = Store(path, key, lambda text: journal.note("error", "store.alarm", error=text))
     factors = find_functions(settings.rules.factors())
-    server = Server(settings, factors, open_primary(settings.primary), journal, store)
+    primaries = {backend.name: _opened(backend, journal) for backend in settings.backends}
+    server = Server(settings, factors, primaries, journal, store)
     loop = asyncio.get_running_loop()
     asked_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -76,6 +77,17 @@ async def _serve(settings: Settings, key: Vault, journal: Journal) -> None:
     await server.stop()
     counted = " ".join(f"{what}={count}" for what, count in sorted(server.counters.items()) if count)
     journal.note("info", "server.stopped", message=counted or "nothing came in")
+
+
+def _opened(settings: BackendSettings, journal: Journal) -> Primary:
+    from radiusd2fa.primary import open_primary
+
+    try:
+        return open_primary(settings, lambda level, text: journal.note(level, "primary.note", message=text))
+    except OSError as error:
+        wrong_usage(f"{settings.name}: {error.strerror or error}")
+    except ValueError as error:
+        wrong_usage(f"{settings.name}: {error}")
 
 
 def _bound(listener: type[UdpListener], host: str, port: int) -> UdpListener:

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from radiusd2fa.cli.site import canonical_name, now, program, read_secret, site_registry, site_settings, wrong_usage
+from radiusd2fa.cli.site import (
+    canonical_name,
+    complain,
+    now,
+    program,
+    read_secret,
+    refuse,
+    site_registry,
+    site_settings,
+    wrong_usage,
+)
+from radiusd2fa.cli.sync import sync
 from radiusd2fa.cli.tables import moment, show_facts, show_json, show_table, user_state
 
 if TYPE_CHECKING:
+    from radiusd2fa.settings import BackendSettings, Settings
     from radiusd2fa.store.registry import UserRecord
 
 app = typer.Typer(no_args_is_help=True, help="The people who may log in.")
@@ -29,21 +42,34 @@ def add(
     name: Name,
     password_stdin: PasswordStdin = False,
     no_password: Annotated[bool, typer.Option("--no-password", help="The password is checked elsewhere.")] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BACKEND", help="Who checks the password, if not the site's `primary`.", show_default=False
+        ),
+    ] = None,
     group: Annotated[
         list[str] | None, typer.Option(metavar="GROUP", help="A group, for the rules; may be given again.")
     ] = None,
 ) -> None:
-    """Add a person. Asks for a password unless told otherwise."""
+    """Add a person. Asks for a password unless it is checked elsewhere.
+
+    People of a directory need not be added: their first login does. Adding them gives them a token before that.
+    """
     user, hashed = canonical_name(name), None
     if no_password and password_stdin:
         wrong_usage("--no-password and --password-stdin exclude each other")
-    if not no_password:
+    settings = site_settings(ctx.obj)
+    backend = _backend(settings, "local" if password_stdin and source is None else source)
+    known = backend.kind in ("local", "none")
+    if not known and password_stdin:
+        wrong_usage(f"{backend.name} checks the password, so none is kept here")
+    if known and not no_password:
         hashed = _hash(ctx, "Password", password_stdin=password_stdin)
-    groups = group or []
-    if any("," in one or not one.strip() for one in groups):
-        wrong_usage("a group name holds no comma and is not empty")
+    identity = _looked_up(backend, user)
+    groups = _groups(group or [])
     with site_registry(ctx.obj) as registry:
-        registry.add_user(user, hashed, groups, now())
+        registry.add_user(user, hashed, groups, now(), source="local" if known else backend.name, directory_id=identity)
     typer.echo(f"added {user}; next: {program(ctx)} token add --user {shlex.quote(user)} --kind totp")
 
 
@@ -66,9 +92,9 @@ def list_users(ctx: typer.Context, as_json: AsJson = False) -> None:
         show_json([_plain(record) for record in records])
         return
     show_table(
-        ("user", "source", "state", "password", "groups", "tokens"),
+        ("user", "source", "state", "groups", "tokens", "last login"),
         [
-            (r.name, r.source, user_state(r), "yes" if r.has_password else "no", " ".join(r.groups), " ".join(r.tokens))
+            (r.name, r.source, user_state(r), ", ".join(r.groups), " ".join(r.tokens), moment(r.last_login))
             for r in records
         ],
         nothing="nobody yet; `radiusd2fa user add NAME` adds the first",
@@ -89,12 +115,53 @@ def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
             "source": record.source,
             "state": user_state(record),
             "failures": str(record.failures),
+            "directory id": record.directory_id or "-",
             "password": "set" if record.has_password else "none",
-            "groups": " ".join(record.groups) or "-",
-            "tokens": " ".join(record.tokens) or "-",
+            "groups": ", ".join(record.groups) or "-",
+            "tokens": " ".join(record.tokens) or ("-" if record.enrolled else "never had one"),
             "added": moment(record.created),
+            "last login": moment(record.last_login),
         }
     )
+
+
+@app.command()
+def bind(
+    ctx: typer.Context,
+    name: Name,
+    source: Annotated[str, typer.Option(metavar="BACKEND", help="Who knows this person.", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Say anew where a person comes from: after a move to a directory, or when their account was made again there.
+
+    Their tokens become those of whoever the directory knows under this name now: make sure that it is the same person.
+    """
+    from radiusd2fa.settings import LdapSettings
+
+    user, backend = canonical_name(name), _backend(site_settings(ctx.obj), source)
+    with site_registry(ctx.obj) as registry:
+        record = registry.user(user)
+        identity = _looked_up(backend, user)
+        if not yes:
+            tokens = f" with {' '.join(record.tokens)}" if record.tokens else ""
+            typer.confirm(f"Is {user} of {backend.name} the person who is {user}{tokens} here?", abort=True)
+        registry.bind(user, "local" if backend.kind in ("local", "none") else backend.name, identity, now())
+    whom = identity or ("whoever logs in next under this name" if isinstance(backend, LdapSettings) else user)
+    typer.echo(f"{user} is {whom} of {backend.name} now")
+
+
+@app.command()
+def rename(
+    ctx: typer.Context, name: Name, new: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")]
+) -> None:
+    """Give a person another name; their tokens, keys and failures stay theirs."""
+    old, to = canonical_name(name), canonical_name(new)
+    with site_registry(ctx.obj) as registry:
+        registry.rename(old, to, now())
+    typer.echo(f"renamed {old} to {to}")
+
+
+app.command()(sync)
 
 
 @app.command()
@@ -134,14 +201,57 @@ def remove(
     typer.echo(f"removed {user}" + (f"; back in stock: {' '.join(serials)}" if serials else ""))
 
 
+def _backend(settings: Settings, name: str | None) -> BackendSettings:
+    """Return the backend of that name, or the site's own."""
+    from radiusd2fa.settings import LocalSettings
+
+    found = {one.name: one for one in (LocalSettings(), *settings.backends)}
+    if name is not None and name not in found:
+        wrong_usage(f"there is no backend {name}; there are: {', '.join(found)}")
+    return settings.primary if name is None else found[name]
+
+
+def _looked_up(backend: BackendSettings, user: str) -> str | None:
+    """Return who that is in the directory, where it can be asked; without, the first login says who it is."""
+    from radiusd2fa.directory.people import AmbiguousError, People
+    from radiusd2fa.directory.trouble import DirectoryUnavailableError
+    from radiusd2fa.settings import LdapSettings
+    from radiusd2fa.settings.backends import looks_up
+
+    if not isinstance(backend, LdapSettings) or not looks_up(backend):
+        return None
+    try:
+        with People(backend, lambda _, text: complain(text)) as people:
+            person = people.by_name(user)
+    except DirectoryUnavailableError as error:
+        refuse(f"{backend.name} does not answer ({error}), so it cannot say who {user} is")
+    except AmbiguousError:
+        refuse(f"{backend.name} knows several people called {user}; make its filter narrower")
+    if person is None:
+        refuse(f"{backend.name} knows nobody called {user}")
+    return person.id
+
+
+def _groups(typed: Sequence[str]) -> list[str]:
+    from radiusd2fa.core.names import canonical_group
+
+    names = [canonical_group(one) for one in typed]
+    known = [name for name in names if name is not None]
+    if len(known) < len(names):
+        wrong_usage("a group name has no spaces at its ends, no control characters, and is not empty")
+    return list(dict.fromkeys(known))
+
+
 def _hash(ctx: typer.Context, prompt: str, *, password_stdin: bool) -> str:
     from radiusd2fa.primary.local import hasher
+    from radiusd2fa.settings import LocalSettings
 
     settings = site_settings(ctx.obj)
+    parameters = next((one for one in settings.backends if isinstance(one, LocalSettings)), LocalSettings())
     typed = read_secret(prompt, from_stdin=password_stdin, option="--password-stdin", confirm=True)
     if not typed or b"\0" in typed or len(typed) > 128:
         wrong_usage("a password has 1 to 128 octets and no NUL (RFC 2865 5.2 carries no more)")
-    return hasher(settings.primary).hash(typed)
+    return hasher(parameters).hash(typed)
 
 
 def _plain(record: UserRecord) -> dict[str, object]:

@@ -12,7 +12,7 @@ from typing import Final, Self
 from radiusd2fa.core.answer import Answer, Assertion, KeyAnswer, TypedCode
 from radiusd2fa.core.finding import is_usable
 from radiusd2fa.core.judging import Facts
-from radiusd2fa.core.model import KeyCeremony, PendingChallenge, Reason
+from radiusd2fa.core.model import KeyCeremony, Nas, PendingChallenge, Reason
 from radiusd2fa.core.record import record
 from radiusd2fa.core.responder import (
     KeyResponse,
@@ -26,7 +26,7 @@ from radiusd2fa.core.responder import (
     selector,
     station_challenge,
 )
-from radiusd2fa.core.rules import MAX_PROMPT_LENGTH, FidoRules
+from radiusd2fa.core.rules import MAX_PROMPT_OCTETS, FidoRules
 from radiusd2fa.core.texts import Text, base64url, octets, string
 
 KIND: Final = "fido"
@@ -52,7 +52,7 @@ def offer(facts: Facts, *, password_passed: bool) -> Offer:
         return Offer()
     # locked or not: whoever has the password must not learn it from the prompt
     tokens = [] if user is None else [t for t in user.tokens if t.kind in rule.factors and is_usable(t, facts.now)]
-    rule = rule if password_passed else facts.rules.for_anybody(nas.name)
+    rule = rule if password_passed else facts.site.for_anybody(nas.name)
     kinds = {token.kind for token in tokens} if password_passed else set(rule.factors)
     codes = kinds != {KIND}
     if KIND not in kinds:
@@ -82,24 +82,38 @@ def ceremony(made: Offer, nonce: bytes, before: KeyCeremony | None) -> KeyCeremo
 
 
 def prompt(facts: Facts, made: Offer, begun: KeyCeremony | None, *, again: bool) -> str:
-    """Return the text of a question for a code, in which a key may answer instead when a ceremony was begun."""
-    texts = facts.rules.challenge
+    """Return the text of a question for a code, in which a key may answer instead when a ceremony was begun.
+
+    What does not fit into what the device shows is said shorter.
+    """
+    texts, nas = facts.rules.challenge, facts.request.nas
     if begun is None:
-        return texts.next_code_prompt if again else texts.code_prompt
+        return as_shown(nas, texts.next_code_prompt if again else texts.code_prompt)
     code = str(ResponderCode(begun.nonce, begun.user_verification))
-    stations = " or ".join(made.stations)
-    for where, nas in ((stations, f" for {facts.request.nas.name}"), (stations, ""), ("a station", "")):
+    places = texts.between_stations.join(made.stations)
+    match = match_code(begun.nonce)
+    text = ""
+    for where, how in (
+        (places, texts.key_way),
+        (places, texts.short_key_way),
+        (texts.some_station, texts.short_key_way),
+    ):
         ways = []
         if made.codes:
-            ways.append("enter the next code" if again else "enter the code from your token")
+            ways.append(texts.next_code_way if again else texts.code_way)
         if made.stations:
-            ways.append(f"touch your key at {where} (code {match_code(begun.nonce)}), then press Enter")
+            ways.append(texts.station_way.format(places=where, code=match))
         if made.responder:
-            ways.append(f"use your security key{nas} {code}")
-        text = ", or ".join(ways)
-        if len(text) + 2 <= MAX_PROMPT_LENGTH:
+            ways.append(how.format(nas=nas.name, code=code))
+        text = texts.between_ways.join(ways)
+        if len(text) + 2 <= nas.prompt_length and len(text.encode()) + 2 <= MAX_PROMPT_OCTETS:
             break
-    return f"{text[0].upper()}{text[1:]}: "
+    return as_shown(nas, f"{text[0].upper()}{text[1:]}: ")
+
+
+def as_shown(nas: Nas, text: str) -> str:
+    """Return a question as that device should show it: questions of the settings end with a colon and a space."""
+    return text if nas.prompt_ending == ": " else text.removesuffix(": ") + nas.prompt_ending
 
 
 # --- reading the answer ----------------------------------------------------------------------------------------------

@@ -12,12 +12,10 @@ from typing import Final
 
 from radiusd2fa.core.answer import Answer, KeyAnswer, TypedCode
 from radiusd2fa.core.finding import Asserted, Beyond, Find, Matched, Refused, Used, is_usable
-from radiusd2fa.core.model import AccessRequest, Known, NoteResyncCandidate, Reason, Token
+from radiusd2fa.core.model import AccessRequest, Flow, Known, NoteResyncCandidate, Reason, Token
 from radiusd2fa.core.record import record
-from radiusd2fa.core.rules import Rule, Rules
+from radiusd2fa.core.rules import NO_RULE, Backend, Rule, Rules
 
-NO_RULE: Final = Rule(name="", factors=())
-"""For whom no rule fits: no factor counts."""
 DECOY: Final = Token(id=0, serial="", kind="hotp", moving_factor=0, secret=bytes(20))
 """Nobody's token, for work that must take its time."""
 
@@ -31,8 +29,18 @@ class Facts:
     known: Known
     now: float
     nonce: bytes = field(repr=False)
+    site: Rules
+    """What the site says."""
     rules: Rules
+    """The same under this login's rule."""
     rule: Rule
+    flow: Flow
+    blind: bool
+    """Whether a wrong password must not show before the end."""
+    backend: Backend
+    """Who checks the password."""
+    groups: tuple[str, ...]
+    """Those of the person: fresh from the directory when it has answered, else as it said last time."""
     factors: Mapping[str, Find]
 
 
@@ -52,12 +60,17 @@ class Judgement:
 
 def usable_tokens(facts: Facts) -> tuple[Token, ...]:
     """The tokens that may speak for this user now, in the rule's order. Locked and disabled users have none."""
+    order = facts.rule.factors
+    tokens = [token for token in able_tokens(facts) if token.kind in order]
+    return tuple(sorted(tokens, key=lambda token: order.index(token.kind))) if len(tokens) > 1 else tuple(tokens)
+
+
+def able_tokens(facts: Facts) -> list[Token]:
+    """The tokens that may speak for this user now, whatever the rule says of them."""
     user = facts.known.user
     if user is None or not user.enabled or user.locked_until > facts.now:
-        return ()
-    order = facts.rule.factors
-    tokens = [token for token in user.tokens if token.kind in order and is_usable(token, facts.now)]
-    return tuple(sorted(tokens, key=lambda token: order.index(token.kind))) if len(tokens) > 1 else tuple(tokens)
+        return []
+    return [token for token in user.tokens if is_usable(token, facts.now)]
 
 
 def judge(facts: Facts, answer: Answer | Reason) -> Judgement:

@@ -13,13 +13,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from radiusd2fa.core.answer import ChapAnswer, TypedCode
-from radiusd2fa.core.ceremonies import ceremony, offer, prompt, read_answer
+from radiusd2fa.core.accounts import Waiver, gather, is_upstreams, note_account, why_password_is_enough
+from radiusd2fa.core.answer import Answer, ChapAnswer, TypedCode
+from radiusd2fa.core.ceremonies import as_shown, ceremony, offer, prompt, read_answer
 from radiusd2fa.core.finding import Asserted, Find, Matched
-from radiusd2fa.core.judging import DECOY, NO_RULE, Facts, Judgement, judge, judge_unseen, usable_tokens
+from radiusd2fa.core.judging import DECOY, Facts, Judgement, able_tokens, judge, judge_unseen
 from radiusd2fa.core.model import (
     Accept,
     AccessRequest,
+    AddAccount,
     AdvanceMovingFactor,
     Challenge,
     ChallengeKind,
@@ -33,6 +35,7 @@ from radiusd2fa.core.model import (
     KeyCeremony,
     Known,
     NeedPrimary,
+    NoteLogin,
     OpenChallenge,
     Outcome,
     PendingChallenge,
@@ -49,12 +52,15 @@ from radiusd2fa.core.model import (
     Verdict,
     WriteEvent,
 )
-from radiusd2fa.core.rules import Rules
+from radiusd2fa.core.record import record
+from radiusd2fa.core.rules import LOCAL_ACCOUNTS, Rules
 
 NONCE_OCTETS: Final = 40
 """Fresh random octets for each decision: 16 become the State, 8 the id of the login, 16 what a key must sign."""
 
 _SSHD_JUNK: Final = b"\b\n\r\x7fINCORRECT"
+_MOST_QUESTIONS_OF_UPSTREAM: Final = 8
+_NOT_EVERY_FACTOR: Final = "an Accept needs every factor"
 
 
 def login_id(known: Known, nonce: bytes) -> str:
@@ -74,9 +80,7 @@ def decide(
         return Reject(Reason.BAD_NAME)
     if known.caller_locked:
         return Reject(Reason.CALLER_LOCKED)
-    # whom no rule fits is asked the same questions as everybody: a refusal at once would tell who is in which group
-    rule = rules.for_login(request.nas.name, request.user_name, known.user.groups if known.user else ()) or NO_RULE
-    facts = Facts(request, request.user_name, known, now, nonce, rules, rule, factors)
+    facts = gather(request, request.user_name, known, now, nonce, rules, factors)
     if request.chap is not None:
         return _chap(facts, ChapAnswer(request.chap))
     if request.password is None:
@@ -94,80 +98,199 @@ def decide(
 
 
 def _first_packet(facts: Facts, password: bytes) -> Outcome:
-    flow = facts.request.nas.flow
+    if is_upstreams(facts):  # whatever they type is the other system's business
+        return _password_first(facts, password)
     if password.startswith(b"SCRV1:"):
         return _static_challenge(facts, password)
-    match flow:
+    match facts.flow:
         case Flow.CODE_ONLY:
             return _code_alone(facts, password)
         case Flow.CHALLENGE:
             return _password_first(facts, password)
         case Flow.APPEND | Flow.PREPEND:
-            return _together(facts, _readings(facts, password) or [(password, b"")])
+            return _together(facts, _readings(facts, password) or [(password, b"")], whole=password)
         case Flow.AUTO:
             return _auto(facts, password)
 
 
-def _password_first(facts: Facts, password: bytes, closing: tuple[Effect, ...] = ()) -> Outcome:
-    """The password alone: right leads to the question for the code; none at all leads to the question for itself."""
-    if not password and not closing:
-        return _ask_for_password(facts) if facts.rules.primary_checks else _ask_for_code(facts)
+def _password_first(facts: Facts, password: bytes, before: PendingChallenge | None = None) -> Outcome:
+    """The password alone: right leads to the question for the code; none at all leads to the question for itself.
+
+    ``before`` is the question that it answers, if one was asked: for the password, or by an upstream server.
+    """
+    if not password and before is None:
+        return _ask_for_password(facts) if facts.backend.checks else _ask_for_code(facts)
+    closing = () if before is None else (CloseChallenge(before.handle, facts.now),)
     answer = facts.known.primary.get(password)
     if answer is None:
-        return NeedPrimary(password)
+        return NeedPrimary(password, facts.backend.name, None if before is None else before.relay)
     match answer.verdict:
         case Verdict.UNAVAILABLE:
             return Silence(Reason.PRIMARY_UNAVAILABLE)
+        case Verdict.CHALLENGED:
+            if facts.blind:  # only a right password could have led to a question
+                return _password_wrong(facts, Reason.UPSTREAM_ASKS, closing)
+            return _pass_on_question(facts, answer, closing, before)
         case Verdict.REFUSED:
-            return _wrong_password(facts, closing)
+            return _password_wrong(facts, answer.reason, closing)
         case Verdict.PASSED:
-            passed = facts.rules.primary_checks
-            return _ask_for_code(facts, (*closing, *_rehash(facts, answer)), password_passed=passed)
+            return _password_right(facts, answer, closing)
+
+
+def _password_right(facts: Facts, answer: PrimaryAnswer, closing: tuple[Effect, ...]) -> Outcome:
+    noted = note_account(facts, answer, facts.backend)
+    if isinstance(noted, Reason):
+        return _password_wrong(facts, noted, closing)
+    waiver = why_password_is_enough(facts)
+    if waiver is not None:
+        return _accept(facts, waiver, (*closing, *_rehash(facts, answer), *noted), password_settled=True, said=answer)
+    return _ask_for_code(
+        facts,
+        (*closing, *_rehash(facts, answer), *noted),
+        password_passed=facts.backend.checks,
+        reply=answer.attributes,
+    )
+
+
+def _password_wrong(facts: Facts, reason: Reason | None, closing: tuple[Effect, ...]) -> Outcome:
+    """Refuse, or ask for the code all the same where the rule wants nobody to know before the end."""
+    if facts.blind:
+        return _ask_for_code(facts, closing, doomed=reason or _wrong(facts))
+    return _wrong_password(facts, reason, closing)
+
+
+def _pass_on_question(
+    facts: Facts, answer: PrimaryAnswer, closing: tuple[Effect, ...], before: PendingChallenge | None
+) -> Outcome:
+    """An upstream server asks something of its own; the answer will go back to it."""
+    relay = answer.relay
+    rounds = _MOST_QUESTIONS_OF_UPSTREAM if before is None or before.relay is None else before.tries - 1
+    if relay is None or rounds < 1:
+        return Reject(Reason.UPSTREAM_ASKS, closing)
+    challenge = replace(
+        _pending(facts, ChallengeKind.UPSTREAM, tries=rounds, password_passed=False),
+        relay=relay,
+    )
+    return Challenge(
+        effects=(*closing, OpenChallenge(challenge)),
+        prompt=relay.prompt,
+        state=challenge.handle,
+        reason=Reason.UPSTREAM_ASKS,
+        hidden=relay.hidden,
+    )
 
 
 def _code_alone(facts: Facts, octets: bytes) -> Outcome:
     """The NAS, or nobody, has checked the password: the code is all there is."""
     if not octets:
         return _ask_for_code(facts)
-    judgement = judge(facts, TypedCode.read(octets) or Reason.NO_CODE)
-    if judgement.matched is None:
-        return _refuse(facts, judgement)
-    return _accept(facts, judgement, password_settled=not _password_wanted(facts))
+    return _judged_alone(facts, TypedCode.read(octets) or Reason.NO_CODE)
 
 
 def _chap(facts: Facts, answer: ChapAnswer) -> Outcome:
     """CHAP hashes one text, so it can carry a code and nothing else; elsewhere it is refused and not counted."""
-    if facts.request.nas.flow is not Flow.CODE_ONLY or facts.request.state is not None:
+    if facts.flow is not Flow.CODE_ONLY or facts.request.state is not None:
         return Reject(Reason.CHAP_NOT_POSSIBLE)
-    judgement = judge(facts, answer)
+    return _judged_alone(facts, answer)
+
+
+def _judged_alone(facts: Facts, answer: Answer | Reason) -> Outcome:
+    standing = _still_there(facts)
+    if not isinstance(standing, Standing):
+        return standing
+    judgement = standing.over(judge(facts, answer))
     if judgement.matched is None:
-        return _refuse(facts, judgement)
-    return _accept(facts, judgement, password_settled=not _password_wanted(facts))
+        return _refuse(facts, judgement, standing.noted)
+    return _accept(facts, judgement, standing.noted, password_settled=not _password_wanted(facts))
 
 
-def _together(facts: Facts, readings: list[tuple[bytes, bytes]]) -> Outcome:
-    """Password and code in one packet, which may be read in several ways.
+@record
+class Standing:
+    """What the directory has said about somebody whose password nobody checks."""
+
+    noted: tuple[Effect, ...] = ()
+    """What to remember of it."""
+    reason: Reason | None = None
+    """Why they may not log in, whatever their token says."""
+
+    def over(self, judgement: Judgement) -> Judgement:
+        """The judgement that counts: of somebody who may not log in no code is right, and none is a guess."""
+        return judgement if self.reason is None else Judgement(self.reason, judgement.token)
+
+
+def _still_there(facts: Facts) -> Standing | NeedPrimary | Silence:
+    """Where nobody checks a password, ask the directory that the person comes from whether they may still log in.
+
+    Whatever the code is, and for strangers too: a directory that does not answer is silence whatever was typed.
+    """
+    user = facts.known.user
+    source = facts.backend if user is None else facts.site.backend(user.source)
+    if source is None and user is not None and user.source != LOCAL_ACCOUNTS:
+        return Standing(reason=Reason.ACCOUNT_ELSEWHERE)  # nobody can be asked about them any more
+    if source is None or not source.looks_up:
+        return Standing()
+    answer = facts.known.primary.get(None)
+    if answer is None:
+        return NeedPrimary(None, source.name)
+    if answer.verdict is Verdict.UNAVAILABLE:
+        return Silence(Reason.PRIMARY_UNAVAILABLE)
+    if user is None:
+        return Standing()
+    if answer.verdict is not Verdict.PASSED:
+        return Standing(reason=answer.reason or Reason.ACCOUNT_UNKNOWN)
+    noted = note_account(facts, answer, source)
+    if isinstance(noted, Reason):
+        return Standing(reason=noted)
+    if facts.backend.checks and facts.flow is Flow.CODE_ONLY is not (facts.rule.flow or facts.request.nas.flow):
+        return Standing(noted, Reason.PASSWORD_WANTED)  # so say the groups that they are in by now
+    return Standing(noted)
+
+
+def _together(facts: Facts, readings: list[tuple[bytes, bytes]], *, whole: bytes | None = None) -> Outcome:
+    """Password and code in one packet, which may be read in several ways: as ``whole`` where no code need be there.
 
     The codes are judged first, and one is spent only when the password before it is right too. Which passwords are
     asked about, and in which order, does not depend on the codes: a wrong password learns nothing about them.
     """
-    judged = [(password, judge_unseen(facts, code)) for password, code in readings]
-    if not facts.rules.primary_checks:  # every password passes, so the right code says which reading was meant
-        judged.sort(key=lambda reading: reading[1].matched is None)
-    for password, judgement in judged:
+    standing = Standing() if facts.backend.checks else _still_there(facts)
+    if not isinstance(standing, Standing):
+        return standing
+    if whole is not None and facts.backend.checks and facts.site.may_waive():
+        readings = [*readings, (whole, b"")]
+    judged = [(password, code, standing.over(judge_unseen(facts, code))) for password, code in readings]
+    if not facts.backend.checks:  # every password passes, so the right code says which reading was meant
+        judged.sort(key=lambda reading: reading[2].matched is None)
+    reason = None
+    for password, code, judgement in judged:
         answer = facts.known.primary.get(password)
         if answer is None:
-            return NeedPrimary(password)
+            return NeedPrimary(password, facts.backend.name)
         match answer.verdict:
             case Verdict.UNAVAILABLE:
                 return Silence(Reason.PRIMARY_UNAVAILABLE)
-            case Verdict.PASSED if judgement.matched is None:
-                return _refuse(facts, judgement, _rehash(facts, answer))
             case Verdict.PASSED:
-                return _accept(facts, judgement, _rehash(facts, answer), password_settled=True)
+                return _both_judged(facts, answer, judgement, standing.noted, with_code=bool(code))
             case Verdict.REFUSED:
-                pass
-    return _wrong_password(facts)
+                reason = answer.reason or reason
+            case Verdict.CHALLENGED:
+                reason = Reason.UPSTREAM_ASKS
+    return _wrong_password(facts, reason)
+
+
+def _both_judged(
+    facts: Facts, answer: PrimaryAnswer, judgement: Judgement, noted_before: tuple[Effect, ...], *, with_code: bool
+) -> Outcome:
+    """The password is right: what the code beside it is worth."""
+    noted = note_account(facts, answer, facts.backend)
+    if isinstance(noted, Reason):
+        return _wrong_password(facts, noted)
+    effects = (*_rehash(facts, answer), *noted, *noted_before)
+    waiver = None if with_code else why_password_is_enough(facts)
+    if waiver is not None:
+        return _accept(facts, waiver, effects, password_settled=True, said=answer)
+    if judgement.matched is None:
+        return _refuse(facts, judgement, effects)
+    return _accept(facts, judgement, effects, password_settled=True, said=answer)
 
 
 def _auto(facts: Facts, text: bytes) -> Outcome:
@@ -193,7 +316,7 @@ def _static_challenge(facts: Facts, text: bytes) -> Outcome:
         return Reject(Reason.BAD_PASSWORD_ENCODING)
     if b"\0" in password:
         return Reject(Reason.BAD_PASSWORD_ENCODING)
-    if facts.request.nas.flow is Flow.CODE_ONLY:
+    if facts.flow is Flow.CODE_ONLY:
         return _code_alone(facts, code)
     if not code:
         return _password_first(facts, password)
@@ -202,8 +325,9 @@ def _static_challenge(facts: Facts, text: bytes) -> Outcome:
 
 def _readings(facts: Facts, text: bytes) -> list[tuple[bytes, bytes]]:
     """All ways to read password and code out of one text, by the lengths of the codes that this user's tokens show."""
-    lengths = dict.fromkeys(token.digits for token in usable_tokens(facts) or (DECOY,) if token.digits)
-    if facts.request.nas.flow is Flow.PREPEND:
+    # the rule may be another one once the directory has said the groups, so it has no say here
+    lengths = dict.fromkeys(token.digits for token in able_tokens(facts) or (DECOY,) if token.digits)
+    if facts.flow is Flow.PREPEND:
         parts = [(text[n:], text[:n]) for n in lengths]
     else:
         parts = [(text[:-n], text[-n:]) for n in lengths]
@@ -227,50 +351,64 @@ def _answered(facts: Facts, text: bytes) -> Outcome:
         return Reject(Reason.CHALLENGE_UNKNOWN)
     if challenge.expires <= facts.now:
         return Reject(Reason.CHALLENGE_EXPIRED)
-    closing = CloseChallenge(challenge.handle, facts.now)
     match challenge.kind:
-        case ChallengeKind.PASSWORD:
-            return _password_first(facts, text, (closing,))
+        case ChallengeKind.PASSWORD | ChallengeKind.UPSTREAM:
+            return _password_first(facts, text, challenge)
         case ChallengeKind.CODE:
-            return _code_answered(facts, challenge, closing, text)
+            return _code_answered(facts, challenge, CloseChallenge(challenge.handle, facts.now), text)
 
 
 def _is_ours(facts: Facts, challenge: PendingChallenge) -> bool:
     """This client's, this very person's, and asked after whatever the client's flow wants settled before a code."""
-    user, nas = facts.known.user, facts.request.nas
+    nas = facts.request.nas
     return (
         challenge.nas == nas.name
         and challenge.user_name == facts.name
-        and challenge.user_id == (None if user is None else user.id)
-        and (challenge.kind is ChallengeKind.PASSWORD or _is_settled(facts, challenge))
+        and _is_theirs(facts.known.user, challenge)
+        and (challenge.kind is not ChallengeKind.CODE or _is_settled(facts, challenge))
     )
 
 
+def _is_theirs(user: User | None, challenge: PendingChallenge) -> bool:
+    """Whether the question was put to this person; to a newcomer it was put before the store knew them."""
+    if user is None or challenge.user_id is not None:
+        return challenge.user_id == (None if user is None else user.id)
+    return challenge.password_passed and not user.enrolled
+
+
 def _is_settled(facts: Facts, challenge: PendingChallenge) -> bool:
-    return challenge.password_passed or not _password_wanted(facts)
+    return challenge.password_passed or challenge.doomed or not _password_wanted(facts)
 
 
 def _password_wanted(facts: Facts) -> bool:
-    return facts.rules.primary_checks and facts.request.nas.flow is not Flow.CODE_ONLY
+    return facts.backend.checks and facts.flow is not Flow.CODE_ONLY
 
 
 def _code_answered(facts: Facts, challenge: PendingChallenge, closing: CloseChallenge, text: bytes) -> Outcome:
-    judgement = judge(facts, read_answer(facts, challenge, text))
+    standing = Standing() if challenge.password_passed or challenge.doomed else _still_there(facts)
+    if not isinstance(standing, Standing):
+        return standing
+    judgement = standing.over(judge(facts, read_answer(facts, challenge, text)))
+    if challenge.doomed:
+        return _wrong_password(facts, None, (closing,))
     if judgement.matched is not None:
         # nothing was typed, so it was a touch, and a login that began meanwhile may have spoilt it
         closing = replace(closing, uncontested=not text)
-        return _accept(facts, judgement, (closing,), password_settled=_is_settled(facts, challenge))
+        settled = _is_settled(facts, challenge)
+        return _accept(
+            facts, judgement, (closing, *standing.noted), password_settled=settled, passed_on=challenge.reply
+        )
     # in vain from now on, but whoever has proved nothing must not learn that somebody is awaited at a station
     hopeless = judgement.reason is Reason.STATION_CONTESTED and challenge.password_passed
     if challenge.tries > 1 and not hopeless:
         return _ask_for_code(
             facts,
-            (closing, *_counted(facts, judgement)),
+            (closing, *standing.noted, *_counted(facts, judgement)),
             password_passed=challenge.password_passed,
             before=challenge,
             judgement=judgement,
         )
-    return _refuse(facts, judgement, (closing,))
+    return _refuse(facts, judgement, (closing, *standing.noted))
 
 
 # --- questions -------------------------------------------------------------------------------------------------------
@@ -280,7 +418,7 @@ def _ask_for_password(facts: Facts) -> Challenge:
     challenge = _pending(facts, ChallengeKind.PASSWORD, tries=1, password_passed=False)
     return Challenge(
         effects=(OpenChallenge(challenge),),
-        prompt=facts.rules.challenge.password_prompt,
+        prompt=as_shown(facts.request.nas, facts.rules.challenge.password_prompt),
         state=challenge.handle,
         reason=Reason.PASSWORD_WANTED,
         hidden=True,
@@ -292,25 +430,38 @@ def _ask_for_code(
     effects: tuple[Effect, ...] = (),
     *,
     password_passed: bool = False,
+    doomed: Reason | None = None,
     before: PendingChallenge | None = None,
     judgement: Judgement | None = None,
+    reply: tuple[tuple[int, bytes], ...] = (),
 ) -> Challenge:
-    """Ask for a code, or for a key; ``before`` is the question that this one repeats, ``judgement`` how that went."""
-    made = offer(facts, password_passed=password_passed)
+    """Ask for a code, or for a key; ``before`` is the question that this one repeats, ``judgement`` how that went.
+
+    ``doomed`` says why no answer can be good enough any more, which must not be seen in the question.
+    """
+    made = offer(facts, password_passed=password_passed and not facts.blind)
     begun = ceremony(made, facts.nonce[24:], None if before is None else before.ceremony)
     tries = facts.rules.challenge.tries if before is None else before.tries - 1
-    challenge = _pending(facts, ChallengeKind.CODE, tries=tries, password_passed=password_passed, begun=begun)
+    challenge = _pending(
+        facts, ChallengeKind.CODE, tries=1 if facts.blind else tries, password_passed=password_passed, begun=begun
+    )
+    if doomed is not None:
+        nobody_awaited = None if begun is None else replace(begun, station=False, credentials=())
+        challenge = replace(challenge, doomed=True, ceremony=nobody_awaited)
+    elif reply or (before is not None and before.reply):
+        challenge = replace(challenge, reply=reply if before is None else before.reply)
     # Enter came before the touch, and no code was wrong; to strangers both look the same
     untouched = password_passed and judgement is not None and judgement.reason is Reason.STATION_NOT_TOUCHED
     opening: tuple[Effect, ...] = (OpenChallenge(challenge),)
-    if begun is not None and begun.station and challenge.user_id is not None:
+    if challenge.ceremony is not None and challenge.ceremony.station and challenge.user_id is not None:
         opening = (*opening, ContestStations(challenge.user_id, facts.now))
     return Challenge(
         effects=(*effects, *opening),
         prompt=prompt(facts, made, begun, again=before is not None and not untouched),
         state=challenge.handle,
-        reason=Reason.CODE_WANTED if judgement is None else judgement.reason,
+        reason=doomed or (Reason.CODE_WANTED if judgement is None else judgement.reason),
         token=None if judgement is None else judgement.token,
+        unhurried=facts.blind,
     )
 
 
@@ -328,7 +479,18 @@ def _pending(
         expires=facts.now + facts.rules.challenge.lifetime,
         tries=tries,
         ceremony=begun,
+        rule=facts.rule.name,
+        backend=facts.backend.name,
+        attributes=_first_attributes(facts),
     )
+
+
+def _first_attributes(facts: Facts) -> tuple[tuple[int, bytes], ...]:
+    """What rules may ask about in the first packet of this login."""
+    challenge = facts.known.challenge
+    if challenge is not None and facts.request.state is not None:
+        return challenge.attributes
+    return facts.site.looked_at(facts.request.attributes)
 
 
 # --- refusing --------------------------------------------------------------------------------------------------------
@@ -338,10 +500,18 @@ def _refuse(facts: Facts, judgement: Judgement, effects: tuple[Effect, ...] = ()
     return Reject(judgement.reason, (*effects, *_counted(facts, judgement)), judgement.token)
 
 
-def _wrong_password(facts: Facts, effects: tuple[Effect, ...] = ()) -> Reject:
+def _wrong_password(facts: Facts, reason: Reason | None, effects: tuple[Effect, ...] = ()) -> Reject:
     """Counts against the caller only: nobody can lock somebody else's account by guessing at the password."""
-    reason = Reason.UNKNOWN_USER if facts.known.user is None else Reason.WRONG_PASSWORD
-    return Reject(reason, (*effects, *_counted_against_caller(facts)))
+    return Reject(reason or _wrong(facts), (*effects, *_counted_against_caller(facts)))
+
+
+def _wrong(facts: Facts) -> Reason:
+    """A directory may know whom we have not seen yet; it says itself when it does not."""
+    return (
+        Reason.UNKNOWN_USER
+        if facts.known.user is None and facts.backend.source == LOCAL_ACCOUNTS
+        else Reason.WRONG_PASSWORD
+    )
 
 
 def _counted(facts: Facts, judgement: Judgement) -> tuple[Effect, ...]:
@@ -398,15 +568,54 @@ def _rehash(facts: Facts, answer: PrimaryAnswer) -> tuple[Effect, ...]:
 # --- accepting -------------------------------------------------------------------------------------------------------
 
 
-def _accept(facts: Facts, judgement: Judgement, effects: tuple[Effect, ...] = (), *, password_settled: bool) -> Accept:
-    """Build the one Access-Accept: password settled, answer right and new, its user known and able to log in."""
-    user, token, matched = facts.known.user, judgement.token, judgement.matched
-    if not (password_settled and user and user.enabled and token in user.tokens and matched):
-        msg = "an Accept needs every factor"
-        raise AssertionError(msg)
-    assert token is not None  # noqa: S101 - for the type checker: it is one of the user's tokens
-    forgetting: tuple[Effect, ...] = (ClearFailures(user.id),) if user.failures else ()
-    return Accept((_spend(token, user, matched, facts.now, effects), *effects, *forgetting), token, judgement.reason)
+def _accept(
+    facts: Facts,
+    grounds: Judgement | Waiver,
+    effects: tuple[Effect, ...] = (),
+    *,
+    password_settled: bool,
+    said: PrimaryAnswer | None = None,
+    passed_on: tuple[tuple[int, bytes], ...] = (),
+) -> Accept:
+    """Build the one Access-Accept: password settled, answer right and new, its user known and able to log in.
+
+    Or, in the place of the answer, the rule's word that this very login needs none.
+    """
+    forgetting: tuple[Effect, ...] = ()
+    if isinstance(grounds, Waiver):
+        token, reason = None, grounds.reason
+        proof = _admit(facts, grounds, said, effects)
+        effects = tuple(effect for effect in effects if not isinstance(effect, AddAccount))
+    else:
+        token, reason = grounds.token, grounds.reason
+        user, matched = facts.known.user, grounds.matched
+        if not (password_settled and user and user.enabled and token in user.tokens and matched):
+            raise AssertionError(_NOT_EVERY_FACTOR)
+        assert token is not None  # noqa: S101 - for the type checker: it is one of the user's tokens
+        proof = _spend(token, user, matched, facts.now, effects)
+        forgetting = (ClearFailures(user.id),) if user.failures else ()
+    return Accept(
+        effects=(proof, *effects, *forgetting),
+        token=token,
+        reason=reason,
+        reply=facts.rule.reply,
+        passed_on=said.attributes if said is not None else passed_on,
+        groups=facts.groups,
+    )
+
+
+def _admit(facts: Facts, waiver: Waiver, said: PrimaryAnswer | None, effects: tuple[Effect, ...]) -> Effect:
+    """What makes a login without a second factor hold only for whom the rule has meant."""
+    user = facts.known.user
+    passed = said is not None and said.verdict is Verdict.PASSED and facts.backend.checks
+    if not passed or waiver != why_password_is_enough(facts):
+        raise AssertionError(_NOT_EVERY_FACTOR)
+    if user is not None:
+        return NoteLogin(user.id, facts.now, unenrolled=waiver.for_the_unenrolled)
+    newcomer = next((effect for effect in effects if isinstance(effect, AddAccount)), None)
+    if newcomer is None:
+        raise AssertionError(_NOT_EVERY_FACTOR)
+    return replace(newcomer, admitted=True)
 
 
 def _spend(token: Token, user: User, matched: Matched | Asserted, now: float, effects: tuple[Effect, ...]) -> Effect:

@@ -11,6 +11,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Final
 
+from radiusd2fa.core.attributes import ReplyAttribute
 from radiusd2fa.core.record import record
 
 NO_CALLER: Final = ""
@@ -27,10 +28,12 @@ class Flow(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a primary backend says about a password. UNAVAILABLE is never taken for either of the others."""
+    """What a primary backend says about a password. UNAVAILABLE is never taken for any of the others."""
 
     PASSED = "passed"
     REFUSED = "refused"
+    CHALLENGED = "challenged"
+    """An upstream server asks something of its own before it decides."""
     UNAVAILABLE = "unavailable"
 
 
@@ -39,9 +42,33 @@ class Reason(StrEnum):
 
     OK = "ok"
     RESYNCHRONISED = "resynchronised"
+    SKIPPED = "skipped"
+    """The rule asks for no second factor on this network."""
+    GRACE = "grace"
+    """The person has never had a token, and the rule gives time until a date."""
+    NOT_ENROLLED = "not_enrolled"
+    """The person has never had a token, and the rule does not ask for one yet."""
+    UPSTREAM = "upstream"
+    """The person has never had a token of ours; another authentication system has let them in."""
     CODE_WANTED = "code_wanted"
     PASSWORD_WANTED = "password_wanted"
+    UPSTREAM_ASKS = "upstream_asks"
     WRONG_PASSWORD = "wrong_password"
+    EMPTY_PASSWORD = "empty_password"
+    PASSWORD_EXPIRED = "password_expired"
+    ACCOUNT_LOCKED = "account_locked"
+    ACCOUNT_EXPIRED = "account_expired"
+    ACCOUNT_DISABLED = "account_disabled"
+    ACCOUNT_UNKNOWN = "account_unknown"
+    """The directory knows nobody of that name."""
+    ACCOUNT_AMBIGUOUS = "account_ambiguous"
+    """The directory knows several people of that name; or says no id with a name that has several spellings."""
+    ACCOUNT_REPLACED = "account_replaced"
+    """The directory knows somebody else under that name than whom the tokens belong to."""
+    ACCOUNT_RENAMED = "account_renamed"
+    """The directory's person is known here under another name."""
+    ACCOUNT_ELSEWHERE = "account_elsewhere"
+    """The account of that name belongs to another backend than the one that was asked."""
     WRONG_CODE = "wrong_code"
     NO_CODE = "no_code"
     REPLAYED = "replayed"
@@ -73,6 +100,8 @@ class Reason(StrEnum):
     PRIMARY_UNAVAILABLE = "primary_unavailable"
     STORE_UNAVAILABLE = "store_unavailable"
     OVERSIZED_REPLY = "oversized_reply"
+    UNSAYABLE_REPLY = "unsayable_reply"
+    """A reply attribute cannot hold what this login would put into it."""
     INTERNAL_ERROR = "internal_error"
 
 
@@ -88,6 +117,10 @@ class Nas:
     """``DOMAIN\\user`` and ``user@realm`` both mean ``user``."""
     host_names: tuple[str, ...] = ()
     """What people call the hosts behind this client when they type ``ssh NAME``: a key may sign for these."""
+    prompt_length: int = 200
+    """How many characters of a question the device shows."""
+    prompt_ending: str = ": "
+    """What follows the text of a question."""
 
 
 @record
@@ -113,6 +146,10 @@ class AccessRequest:
     """The handle of the challenge that this packet answers."""
     caller: str = NO_CALLER
     """Calling-Station-Id, or NO_CALLER."""
+    realm: str = ""
+    """What stood behind the ``@``, or before the backslash, of the name on the wire."""
+    attributes: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
+    """All attributes of the packet, for rules that ask for some and for an upstream server."""
 
 
 class TokenState(StrEnum):
@@ -167,8 +204,13 @@ class User:
     locked_until: float = 0.0
     groups: tuple[str, ...] = ()
     source: str = "local"
+    """The name of the primary backend that knows this person."""
     password_hash: str | None = field(default=None, repr=False)
     tokens: tuple[Token, ...] = ()
+    directory_id: str | None = None
+    """Who this is in that backend's directory, whatever the name (``entryUUID``, ``objectGUID``); None: not known."""
+    enrolled: bool = False
+    """Whether this person has ever had a token. Nothing but removing the person takes it back."""
 
 
 class ChallengeKind(StrEnum):
@@ -176,6 +218,20 @@ class ChallengeKind(StrEnum):
 
     PASSWORD = "password"
     CODE = "code"
+    UPSTREAM = "upstream"
+    """What an upstream server has asked; the answer goes there."""
+
+
+@record
+class Relay:
+    """A question of an upstream server on its way to the person, and what the answer must carry back."""
+
+    prompt: str
+    state: bytes = field(repr=False)
+    """The upstream's State."""
+    server: str
+    """Which of the backend's servers has asked: the answer belongs to no other."""
+    hidden: bool = True
 
 
 @record
@@ -213,14 +269,45 @@ class PendingChallenge:
     tries: int
     """How many answers may still be given."""
     ceremony: KeyCeremony | None = None
+    rule: str = ""
+    """The rule under which it was put, and by which its answer is judged: the next packet may show less."""
+    backend: str = ""
+    """Who checks, or has checked, the password."""
+    doomed: bool = False
+    """Whether the password was wrong already, which nobody is told before the code was asked for too."""
+    relay: Relay | None = None
+    """For UPSTREAM: the question that was passed on."""
+    reply: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
+    """What an upstream server wants in the Access-Accept."""
+    attributes: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
+    """Those of the first packet that some rule looks at: later packets of a login may lack them."""
+
+
+@record
+class Account:
+    """Who the person is in the directory that has answered."""
+
+    id: str | None = None
+    """What stays the same when the name changes, and never comes again; None when that directory has no such thing."""
+    groups: tuple[str, ...] | None = None
+    """Canonical group names (core.names.canonical_group); None where the backend knows of no groups."""
 
 
 @record
 class PrimaryAnswer:
-    """What the primary backend said of one password; ``rehashed`` when the hash parameters have moved on."""
+    """What the primary backend said of one password."""
 
     verdict: Verdict
     rehashed: str | None = field(default=None, repr=False)
+    """A hash to store in place of the old one, when its parameters have moved on."""
+    reason: Reason | None = None
+    """Why a password was refused, where the backend knows more than that it was wrong. For the log alone."""
+    account: Account | None = None
+    """Who that is, from a backend with a directory; never set but with PASSED."""
+    attributes: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
+    """What an upstream server wants in the Access-Accept, filtered already."""
+    relay: Relay | None = None
+    """The question behind CHALLENGED."""
 
 
 @record
@@ -230,8 +317,12 @@ class Known:
     user: User | None = None
     challenge: PendingChallenge | None = None
     caller_locked: bool = False
-    primary: Mapping[bytes, PrimaryAnswer] = field(default_factory=dict, repr=False)
-    """Answers of the primary backend so far, by password."""
+    primary: Mapping[bytes | None, PrimaryAnswer] = field(default_factory=dict, repr=False)
+    """Answers of the primary backend so far, by password; under None what it says about the account alone."""
+    namesake: str | None = None
+    """Under which other name the account is known here, or may be, that the backend has answered with."""
+    has_kin: bool = False
+    """Whether somebody who is called the same but for a realm has, or had, a token; they may be the same person."""
 
 
 # --- effects: what the store must do, in one transaction, before the reply may leave ---------------------------------
@@ -344,6 +435,38 @@ class ReplacePasswordHash:
 
 
 @record
+class AddAccount:
+    """Remember somebody whom a directory has let in for the first time."""
+
+    name: str
+    source: str
+    directory_id: str | None
+    groups: tuple[str, ...]
+    now: float
+    admitted: bool = False
+    """Whether this very login lets them in: then it holds only if nobody of that name came to be meanwhile."""
+
+
+@record
+class NoteAccount:
+    """Remember who somebody is in the directory, and their groups. Holds only while nothing else was known."""
+
+    user_id: int
+    directory_id: str | None
+    groups: tuple[str, ...] | None
+    """None leaves them as they are."""
+
+
+@record
+class NoteLogin:
+    """Note a login without a token. Holds only while the account is enabled, not locked and, if so said, unenrolled."""
+
+    user_id: int
+    now: float
+    unenrolled: bool
+
+
+@record
 class WriteEvent:
     """A second audit row beside that of the decision: something happened that is worth one of its own."""
 
@@ -362,6 +485,9 @@ Effect = (
     | RecordCallerFailure
     | NoteResyncCandidate
     | ReplacePasswordHash
+    | AddAccount
+    | NoteAccount
+    | NoteLogin
     | WriteEvent
 )
 
@@ -374,8 +500,15 @@ class Accept:
     """Let the person in, once the effects are committed. Built in core.login only."""
 
     effects: tuple[Effect, ...]
-    token: Token
+    token: Token | None
+    """None where the rule has asked for none."""
     reason: Reason = Reason.OK
+    reply: tuple[ReplyAttribute, ...] = ()
+    """What the rule wants to be said to the NAS."""
+    passed_on: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
+    """What an upstream server wants to be said."""
+    groups: tuple[str, ...] = ()
+    """The person's, as the reply may name them."""
 
 
 @record
@@ -389,6 +522,8 @@ class Challenge:
     hidden: bool = False
     """Whether the answer should not be shown while it is typed (Prompt, RFC 2869 5.10)."""
     token: Token | None = None
+    unhurried: bool = False
+    """Whether it must leave no sooner than a refusal would: its moment must not tell what was found out."""
 
 
 @record
@@ -409,9 +544,12 @@ class Silence:
 
 @record
 class NeedPrimary:
-    """A fact is missing: ask the primary backend about this password, then decide again."""
+    """A fact is missing: ask a primary backend about this password, or account, then decide again."""
 
-    password: bytes = field(repr=False)
+    password: bytes | None = field(repr=False)
+    backend: str = "local"
+    relay: Relay | None = None
+    """The upstream's question that the password answers."""
 
 
 Reply = Accept | Challenge | Reject

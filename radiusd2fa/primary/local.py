@@ -15,15 +15,17 @@ from threading import BoundedSemaphore
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
-from radiusd2fa.core.model import PrimaryAnswer, User, Verdict
-from radiusd2fa.primary import Done
-from radiusd2fa.settings import PrimarySettings
+from radiusd2fa.core.model import PrimaryAnswer, Reason, User, Verdict
+from radiusd2fa.primary import Done, Question, Say
+from radiusd2fa.settings import LocalSettings
 
 _REFUSED = PrimaryAnswer(Verdict.REFUSED)
 _UNAVAILABLE = PrimaryAnswer(Verdict.UNAVAILABLE)
+_KNOWN = PrimaryAnswer(Verdict.PASSED)
+_UNKNOWN = PrimaryAnswer(Verdict.REFUSED, reason=Reason.ACCOUNT_UNKNOWN)
 
 
-def hasher(settings: PrimarySettings) -> PasswordHasher:
+def hasher(settings: LocalSettings) -> PasswordHasher:
     """Return the hasher for today's parameters; the command line uses it to set passwords."""
     return PasswordHasher(time_cost=settings.passes, memory_cost=settings.memory_kib, parallelism=1)
 
@@ -31,15 +33,20 @@ def hasher(settings: PrimarySettings) -> PasswordHasher:
 class LocalPasswords:
     """Checks passwords against the hash that came with the user."""
 
-    def __init__(self, settings: PrimarySettings) -> None:
+    def __init__(self, settings: LocalSettings) -> None:
         self._hasher = hasher(settings)
         self._nobodys_hash = self._hasher.hash(secrets.token_bytes(16))
         self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="argon2")
+        self._closed = False
         self._room = BoundedSemaphore(settings.workers + settings.queue)
 
-    def verify(self, user: User | None, password: bytes, done: Done) -> None:
+    def verify(self, question: Question, done: Done) -> None:
         """Queue one hash; with no room left the answer is UNAVAILABLE, so that the NAS tries again or elsewhere."""
-        if not self._room.acquire(blocking=False):
+        user, password = question.user, question.password
+        if password is None and not self._closed:
+            done(_KNOWN if user is not None else _UNKNOWN)
+            return
+        if password is None or not self._room.acquire(blocking=False):
             done(_UNAVAILABLE)
             return
         try:
@@ -52,6 +59,7 @@ class LocalPasswords:
 
     def close(self) -> None:
         """Finish the hashes that are being computed; those that wait are UNAVAILABLE."""
+        self._closed = True
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _finished(self, done: Done, work: Future[PrimaryAnswer]) -> None:
@@ -74,6 +82,6 @@ class LocalPasswords:
         return PrimaryAnswer(Verdict.PASSED)
 
 
-def open_backend(settings: PrimarySettings) -> LocalPasswords:
+def open_backend(settings: LocalSettings, _: Say) -> LocalPasswords:
     """Return the backend with its own threads."""
     return LocalPasswords(settings)

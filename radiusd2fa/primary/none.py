@@ -1,14 +1,14 @@
 """No primary credential: the NAS, or nobody, checks the password.
 
-It asks nobody and passes everything; the token is all that stands before the door. ``rules.primary_checks`` tells the
+It asks nobody and passes everything; the token is all that stands before the door. ``Backend.checks`` tells the
 decision machine, so that a password from here is never mistaken for a proof.
 """
 
 from __future__ import annotations
 
-from radiusd2fa.core.model import PrimaryAnswer, User, Verdict
-from radiusd2fa.primary import Done
-from radiusd2fa.settings import PrimarySettings
+from radiusd2fa.core.model import PrimaryAnswer, Verdict
+from radiusd2fa.primary import Done, Question, Say
+from radiusd2fa.settings import NoneSettings
 
 
 class NoPrimary:
@@ -17,7 +17,7 @@ class NoPrimary:
     def __init__(self) -> None:
         self._answer = PrimaryAnswer(Verdict.PASSED)
 
-    def verify(self, user: User | None, password: bytes, done: Done) -> None:
+    def verify(self, _: Question, done: Done) -> None:
         """Answer at once."""
         done(self._answer)
 
@@ -26,6 +26,6 @@ class NoPrimary:
         self._answer = PrimaryAnswer(Verdict.UNAVAILABLE)
 
 
-def open_backend(settings: PrimarySettings) -> NoPrimary:
+def open_backend(_: NoneSettings, __: Say) -> NoPrimary:
     """Return the backend."""
     return NoPrimary()

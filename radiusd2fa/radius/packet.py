@@ -60,6 +60,7 @@ class Code(IntEnum):
 
 _REQUESTS: Final = frozenset({Code.ACCESS_REQUEST, Code.STATUS_SERVER})
 _REPLIES: Final = frozenset({Code.ACCESS_ACCEPT, Code.ACCESS_REJECT, Code.ACCESS_CHALLENGE})
+_ACCESS_ACCEPT: Final = Code.ACCESS_ACCEPT.value
 _ACCESS_REJECT: Final = Code.ACCESS_REJECT.value
 _STATUS_SERVER: Final = Code.STATUS_SERVER.value
 
@@ -252,7 +253,8 @@ def encode_reply(
     # RFC 2865 5.33: Proxy-State "MUST be returned unmodified in the Access-Accept, Access-Reject or Access-Challenge".
     given = _attributes(attributes) + _attributes((_PROXY_STATE, value) for value in request.all(_PROXY_STATE))
     length = HEADER_LENGTH + (_SIGNATURE_LENGTH if sign else 0) + len(given)
-    if length > MAX_LENGTH or length > len(request.raw) + MAX_AMPLIFICATION:
+    # an Access-Accept goes to somebody who has proved who they are: nobody's amplifier
+    if length > MAX_LENGTH or (code != _ACCESS_ACCEPT and length > len(request.raw) + MAX_AMPLIFICATION):
         raise OversizedReply(f"{length} octets in reply to {len(request.raw)}")
     header = _HEADER.pack(code, request.identifier, length)
     body = _signed(header + request.authenticator, given, secret) if sign else given

@@ -7,17 +7,39 @@ RFC 3579 3.2 (Message-Authenticator), RFC 2865 3 (secrets of 16 octets or more),
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from radiusd2fa.core.model import Flow, Nas
 from radiusd2fa.core.rules import ChallengeRules, Rule, Rules, Station
-from radiusd2fa.settings.values import ClientSettings, PrimarySettings, StationSettings
+from radiusd2fa.radius.reply import longest
+from radiusd2fa.settings.rule_advice import (
+    about_asking,
+    about_nobody,
+    about_open_doors,
+    about_realms,
+    about_realms_in_replies,
+    about_rules,
+    is_for,
+    place_of,
+)
+from radiusd2fa.settings.values import (
+    BackendSettings,
+    ClientSettings,
+    LdapSettings,
+    LocalSettings,
+    RadiusSettings,
+    Settings,
+    StationSettings,
+)
 
 # RFC 2865 3: "preferred that the secret be at least 16 octets"
 ENOUGH_SECRET: Final = 16
 
+_HEAD: Final = 20 + 18
+"""Octets of header and Message-Authenticator."""
+_ABOUT_ASCII: Final = "and some devices show such characters wrongly; try it on each device, or write it in ASCII"
 _ASKS_NOTHING: Final = frozenset({Flow.APPEND, Flow.PREPEND})
 
 
@@ -34,8 +56,9 @@ class Obstacle:
 
 def obstacle(ceremony: str, rule: Rule, nas: Nas, stations: tuple[Station, ...]) -> Obstacle | None:
     """Return what keeps a key from answering at that client in this way; None when nothing does."""
-    if nas.flow in _ASKS_NOTHING:
-        return Obstacle(f"its flow {nas.flow} asks no question that a key could answer", "write flow: auto")
+    flow = rule.flow or nas.flow
+    if flow in _ASKS_NOTHING:
+        return Obstacle(f"its flow {flow} asks no question that a key could answer", "write flow: auto")
     if ceremony not in rule.ceremonies:
         return Obstacle("the rule does not allow it", f"add {ceremony} to its ceremonies")
     if ceremony == "ssh" and not nas.host_names:
@@ -72,20 +95,24 @@ def about_client(client: ClientSettings, *, has_fido: bool) -> Iterator[str]:
         )
 
 
-def about_prompts(challenge: ChallengeRules) -> Iterator[str]:
-    """Yield a sentence for each prompt that not every client can show."""
-    for key in ("code_prompt", "next_code_prompt", "password_prompt"):
-        if not getattr(challenge, key).isascii():
-            yield (
-                f"challenge.{key}: it is not plain ASCII, and some devices show such characters wrongly; "
-                "try it on each device, or write it in ASCII"
-            )
+def about_prompts(rules: Rules) -> Iterator[str]:
+    """Yield a sentence for each question that not every client can show."""
+    foreign = _texts_beyond_ascii(rules.challenge)
+    for key in foreign:
+        yield f"challenge.{key}: it is not plain ASCII, {_ABOUT_ASCII}"
+    for rule in rules.rules:
+        if rule.challenge is not None and (own := _texts_beyond_ascii(rule.challenge) - foreign):
+            yield f"{place_of(rule)}: what it asks is not plain ASCII ({', '.join(sorted(own))}), {_ABOUT_ASCII}"
 
 
-def about_hashing(primary: PrimarySettings) -> Iterator[str]:
+def _texts_beyond_ascii(challenge: ChallengeRules) -> set[str]:
+    return {key for key, text in asdict(challenge).items() if isinstance(text, str) and not text.isascii()}
+
+
+def about_hashing(primary: BackendSettings) -> Iterator[str]:
     """Yield a sentence when a stolen store would be cheap to search for passwords."""
-    usual = PrimarySettings()
-    if primary.kind == "local" and primary.memory_kib * primary.passes < usual.memory_kib * usual.passes:
+    usual = LocalSettings()
+    if isinstance(primary, LocalSettings) and primary.memory_kib * primary.passes < usual.memory_kib * usual.passes:
         yield (
             "primary: its password hashes cost less than the default, so passwords are easier to find in a stolen "
             "store; delete memory_kib and passes"
@@ -98,7 +125,7 @@ def about_keys(clients: tuple[ClientSettings, ...], rules: Rules) -> Iterator[st
         yield "stations: they are for security keys, and there is no section fido:; add one, or delete stations"
     for rule in rules.rules:
         if "fido" in rule.factors:
-            yield from _about_rule_for_keys(rule, [one.nas for one in clients if _fits(rule, one)], rules.stations)
+            yield from _about_rule_for_keys(rule, [one.nas for one in clients if is_for(rule, one)], rules.stations)
 
 
 def _about_rule_for_keys(rule: Rule, devices: list[Nas], stations: tuple[Station, ...]) -> Iterator[str]:
@@ -113,16 +140,12 @@ def _about_rule_for_keys(rule: Rule, devices: list[Nas], stations: tuple[Station
     needed = rule.factors == ("fido",) or rule.ceremonies == ("station",)
     hopeless = barred if needed or sum(map(len, barred.values())) == len(devices) else {}
     for why, names in hopeless.items():
-        yield f"rule {rule.name}: no security key can answer at {' and '.join(names)}: {why}"
+        yield f"{place_of(rule)}: no security key can answer at {' and '.join(names)}: {why}"
     if not hopeless and "ssh" in rule.ceremonies and not any(nas.host_names for nas in devices):
         yield (
-            f"rule {rule.name}: it allows ssh, and none of its clients has host_names; write the names that people "
+            f"{place_of(rule)}: it allows ssh, and none of its clients has host_names; write the names that people "
             "type behind `ssh`, or leave ssh out of its ceremonies"
         )
-
-
-def _fits(rule: Rule, client: ClientSettings) -> bool:
-    return not rule.clients or client.nas.name in rule.clients
 
 
 def about_stations(stations: tuple[StationSettings, ...]) -> Iterator[str]:
@@ -140,23 +163,62 @@ def about_paste(rules: tuple[Rule, ...]) -> Iterator[str]:
     for rule in rules:
         if "fido" in rule.factors and "paste" in rule.ceremonies:
             yield (
-                f"rule {rule.name}: it allows paste, so whoever passes our prompt on to a person can use the response; "
+                f"{place_of(rule)}: it allows paste, so whoever passes our prompt on to a person can use the response; "
                 "keep it to clients where neither ssh nor a station can be used"
             )
 
 
-def about_rules(rules: tuple[Rule, ...], clients: Sequence[ClientSettings]) -> Iterator[str]:
-    """Yield a sentence for each rule behind one that fits everybody, and for each client that no rule speaks of."""
+def about_backends(settings: Settings) -> Iterator[str]:
+    """Yield a sentence for each directory that cannot say whether somebody is still in it."""
+    for backend in settings.backends:
+        if isinstance(backend, LdapSettings) and not settings.rules.backends[backend.name].looks_up:
+            yield (
+                f"{backend.name}: it has no search_user, so where no password is checked (flow: code-only) a person "
+                "who has left can still log in with a token; write search_user and search_password_file"
+            )
+        if isinstance(backend, LdapSettings) and backend.id_attribute is None:
+            yield (
+                f"{backend.name}: tokens are tied to names alone, so whoever gets the name of somebody who has left "
+                "gets their tokens too; write an id_attribute"
+            )
+        if isinstance(backend, RadiusSettings) and min(len(one.secret) for one in backend.servers) < ENOUGH_SECRET:
+            yield (
+                f"{backend.name}: a secret of its servers is shorter than {ENOUGH_SECRET} characters, so one recorded "
+                "packet is enough to guess it, and to forge their answers; set a longer one on both sides"
+            )
+        if isinstance(backend, RadiusSettings) and not backend.require_message_authenticator:
+            yield (
+                f"{backend.name}: replies without a Message-Authenticator are believed, so whoever sits between can "
+                "forge one (CVE-2024-3596); update that server, then delete message_authenticator"
+            )
+
+
+def about_replies(settings: Settings) -> Iterator[str]:
+    """Yield a sentence where an Access-Accept would be longer than the device reads."""
+    for client in settings.clients:
+        for rule in settings.rules.rules:
+            if is_for(rule, client) and _HEAD + longest([*client.reply, *rule.reply]) > client.max_reply:
+                yield (
+                    f"{place_of(rule)}: at {client.nas.name} an Access-Accept can be longer than the "
+                    f"{client.max_reply} octets that are read there, and such a login is refused; reply with less"
+                )
+
+
+def about_site(settings: Settings) -> Iterator[str]:
+    """Yield everything that should be said at every start."""
+    rules, clients = settings.rules, settings.clients
     for client in clients:
-        if not any(not rule.clients or client.nas.name in rule.clients for rule in rules):
-            yield (
-                f"client {client.nas.name}: no rule fits it, so nobody gets in there; "
-                "end the rules with one for everybody, such as {name: all}"
-            )
-    first = next((index for index, rule in enumerate(rules) if not (rule.clients or rule.users or rule.groups)), None)
-    if first is not None:
-        for rule in rules[first + 1 :]:
-            yield (
-                f"rule {rule.name}: it never applies, because rule {rules[first].name} above it fits everybody; "
-                "move it up, or delete it"
-            )
+        yield from about_client(client, has_fido=rules.fido is not None)
+    yield from about_prompts(rules)
+    for backend in settings.backends:
+        yield from about_hashing(backend)
+    yield from about_keys(clients, rules)
+    yield from about_stations(settings.stations)
+    yield from about_rules(rules.rules, clients)
+    yield from about_open_doors(rules, clients, settings.zone())
+    yield from about_nobody(settings)
+    yield from about_realms(rules, clients)
+    yield from about_asking(rules)
+    yield from about_realms_in_replies(rules, clients)
+    yield from about_backends(settings)
+    yield from about_replies(settings)

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-_LOOKS_LIKE_A_KEY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
-_HOLDS_SECRETS: Final = frozenset({"secret", "secret_old"})
+_LOOKS_LIKE_A_KEY: Final = re.compile(
+    r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(?::[0-9]{1,2})?"
+)  # with the tag of an attribute
+_HOLDS_SECRETS: Final = frozenset({"secret", "secret_old", "search_password"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,18 +74,30 @@ def an_endpoint(word: Word, around: Surroundings) -> Endpoint:
 
 
 def a_network(word: Word, around: Surroundings) -> Network:
-    """Read an address or a network in CIDR notation; an IPv4 network mapped into IPv6 becomes IPv4 again."""
-    try:
-        address = ip_interface(str(word))
-    except ValueError:
-        raise refused("is not a network", "write it as 192.0.2.10, 192.0.2.0/24 or 2001:db8::/64") from None
-    network = address.network
-    if address.ip != network.network_address:
-        raise refused("has host bits beyond its prefix", f"write {network}, or the address alone")
-    if isinstance(network, IPv6Network) and network.subnet_of(_IPV4_MAPPED):
-        mapped = network.network_address.ipv4_mapped
-        network = ip_network(f"{mapped}/{network.prefixlen - 96}")
+    """Read a client's address, or network in CIDR notation; no two clients have the same."""
+    network = some_addresses(word, around)
     around.only_once("network", network, word.line)
+    return network
+
+
+def some_addresses(word: Word, _: Surroundings) -> Network:
+    """Read an address, or a network in CIDR notation."""
+    network = as_network(word)
+    if network is None:
+        raise refused("is not a network", "write it as 192.0.2.10, 192.0.2.0/24 or 2001:db8::/64")
+    if ip_interface(str(word)).ip != ip_interface(str(word)).network.network_address:
+        raise refused("has host bits beyond its prefix", f"write {network}, or the address alone")
+    return network
+
+
+def as_network(text: str) -> Network | None:
+    """Read an address or a network; an IPv4 network mapped into IPv6 becomes IPv4 again. None when it is neither."""
+    try:
+        network = ip_interface(str(text)).network
+    except ValueError:
+        return None
+    if isinstance(network, IPv6Network) and network.subnet_of(_IPV4_MAPPED):
+        return ip_network(f"{network.network_address.ipv4_mapped}/{network.prefixlen - 96}")
     return network
 
 

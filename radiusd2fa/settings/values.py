@@ -6,15 +6,23 @@ The syslog facility is the number of RFC 5424 6.2.1; networks are those of RADIU
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
+from radiusd2fa.core.attributes import ReplyAttribute
 from radiusd2fa.core.model import Nas
 from radiusd2fa.core.rules import Rules
+from radiusd2fa.settings.profiles import Profile
 
 Network = IPv4Network | IPv6Network
+
+_SHORT_STATE: Final = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +46,157 @@ class ClientSettings:
     sign_replies: bool = True
     reject_delay: float = 1.0
     """Seconds after its arrival at which a request is refused, whatever the reason."""
+    profile: Profile | None = None
+    """What is known about the product; None when the site does not name it."""
+    tags: frozenset[str] = frozenset()
+    prompt_attribute: bool = False
+    """Whether each question says whether its answer may be seen (Prompt, RFC 2869 5.10)."""
+    state_length: int = 32
+    """Characters of a State: 32 in hexadecimal digits, or 22 in base64url for the same 128 bits."""
+    max_reply: int = 4096
+    """Octets that the device can read."""
+    reply: tuple[ReplyAttribute, ...] = ()
+    """What each Access-Accept carries, unless the rule says the same attribute."""
+
+    def wire_state(self, handle: str) -> bytes:
+        """Spell the handle of a challenge as this client's State."""
+        if self.state_length == len(handle):
+            return handle.encode()
+        return urlsafe_b64encode(bytes.fromhex(handle)).rstrip(b"=")
+
+    def handle(self, state: bytes) -> str:
+        """Read the handle of a challenge back from a State; what is none comes out as nobody's."""
+        if self.state_length == len(state) == _SHORT_STATE:
+            with suppress(ValueError):
+                return urlsafe_b64decode(state + b"==").hex()
+        return state.decode("ascii", errors="replace")
 
 
 @dataclass(frozen=True, slots=True)
-class PrimarySettings:
-    """Where passwords are checked, and what one argon2id hash may cost."""
+class LocalSettings:
+    """Passwords of our own, and what one argon2id hash may cost."""
 
-    kind: Literal["local", "none"] = "local"
+    name: str = "local"
+    kind: Literal["local"] = "local"
     memory_kib: int = 19456
     passes: int = 2
     workers: int = 2
     """Hashes computed at the same time."""
     queue: int = 64
     """Logins that may wait for a worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoneSettings:
+    """Nobody checks a password, or the NAS does."""
+
+    name: str = "none"
+    kind: Literal["none"] = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class LdapSettings:
+    """A directory (RFC 4511). Times in seconds; ``{user}``, ``{name}`` and ``{realm}`` stand for what was typed.
+
+    ``{user}`` is the whole name, ``{name}`` is it without its realm.
+    """
+
+    name: str
+    """What accounts from here have as their source."""
+    servers: tuple[str, ...]
+    """``ldaps://host``, ``ldap://host:port`` or ``ldapi://…``, in the order in which they are preferred."""
+    kind: Literal["ldap"] = "ldap"
+    start_tls: bool = False
+    """For ldap:// servers: nothing is sent before TLS is up (RFC 4511 4.14)."""
+    ca_file: Path | None = None
+    """PEM; None: the authorities that the system trusts."""
+    certificate: Path | None = None
+    """The client's certificate and key, PEM; both or neither."""
+    certificate_key: Path | None = None
+    bind_template: str | None = None
+    """The DN, or the userPrincipalName, that a person binds with. None: the person is searched for first."""
+    search_base: str | None = None
+    search_filter: str = "(uid={name})"
+    search_user: str | None = None
+    """The DN that searches; None searches anonymously."""
+    search_password: bytes | None = field(default=None, repr=False)
+    id_attribute: str | None = "entryUUID"
+    """What binds tokens to the person: entryUUID, objectGUID, ipaUniqueID, nsUniqueId; None binds to the name only."""
+    groups: Literal["none", "member_of", "search", "nested"] = "member_of"
+    """How groups are found: by the entry's own memberOf, by a search for groups that hold the person, or by that search
+    with Active Directory's LDAP_MATCHING_RULE_IN_CHAIN (nested); a plain search can climb up to ``group_depth`` too."""
+    group_base: str | None = None
+    group_filter: str = "(|(member={dn})(uniqueMember={dn})(memberUid={name}))"
+    group_name: Literal["cn", "dn"] = "cn"
+    group_depth: int = 1
+    """How many levels of groups within groups a search climbs; 1 does not climb."""
+    connect_timeout: float = 1.0
+    """For TCP and TLS together."""
+    timeout: float = 2.0
+    """For one bind or one search, all its octets included."""
+    calls: int = 8
+    """Calls in flight at one time."""
+    queue: int = 64
+    """Logins that may wait for one of them."""
+    retry_after: float = 10.0
+    """For how long a server that has failed is left alone; it is tried again beside the logins, not by one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamServer:
+    """One RADIUS server behind us."""
+
+    address: str
+    """An IP address."""
+    port: int
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RadiusSettings:
+    """Another RADIUS server that checks the password, or, while a site moves over, everything (RFC 2865)."""
+
+    name: str
+    servers: tuple[UpstreamServer, ...]
+    kind: Literal["radius"] = "radius"
+    require_message_authenticator: bool = True
+    """Whether a reply without one is thrown away (CVE-2024-3596). Requests always carry one."""
+    timeout: float = 2.0
+    """Seconds until the next server is asked."""
+    tries: int = 1
+    """How often one server is asked, ``timeout`` apart, with the same octets."""
+    calls: int = 256
+    """Requests in flight at one time, each on a socket of its own."""
+    retry_after: float = 10.0
+    """For how long a server that was silent is left alone."""
+    nas_identifier: str = "radiusd2fa"
+    pass_on: tuple[int, ...] = (4, 5, 6, 30, 31, 32, 61, 87)
+    """Attributes of the request that go upstream, by number: NAS-IP-Address, NAS-Port, Service-Type, Called- and
+    Calling-Station-Id, NAS-Identifier, NAS-Port-Type, NAS-Port-Id."""
+    pass_back: tuple[int, ...] = ()
+    """Attributes of the upstream's Access-Accept that go into ours, by number; 26 passes every Vendor-Specific."""
+    strip_realm: bool = False
+    """Whether the upstream is told the name without its realm."""
+
+
+@dataclass(frozen=True, slots=True)
+class PamSettings:
+    """The host's PAM (pam_start(3))."""
+
+    name: str = "pam"
+    kind: Literal["pam"] = "pam"
+    service: str = "radiusd2fa"
+    """The file in /etc/pam.d."""
+    folder: Path | None = None
+    """Another folder in the place of /etc/pam.d (pam_start_confdir(3))."""
+    timeout: float = 2.5
+    calls: int = 4
+    """Threads, and so conversations at one time; one that PAM never gives back stays lost."""
+    queue: int = 32
+    strip_realm: bool = False
+
+
+BackendSettings = LocalSettings | NoneSettings | LdapSettings | RadiusSettings | PamSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +254,23 @@ class Settings:
     """An SQLAlchemy URL."""
     vault_key: Path
     clients: tuple[ClientSettings, ...]
-    primary: PrimarySettings
+    primary: BackendSettings
+    """What checks a password where no rule says otherwise."""
     rules: Rules
     syslog: SyslogSettings | None
     log: LogSettings
     attestation: AttestationSettings | None = None
     """None: every key model may be registered."""
     stations: tuple[StationSettings, ...] = ()
+    backends: tuple[BackendSettings, ...] = ()
+    """All that a rule can name, ``primary`` among them."""
+    time_zone: str | None = None
+    """None: the system's."""
+    dictionaries: tuple[Path, ...] = ()
+    """Those of the site, which come on top of the package's."""
     warnings: tuple[str, ...] = ()
     """What is allowed but weaker than it should be: one sentence each, to be said at every start."""
+
+    def zone(self) -> tzinfo | None:
+        """Return the time zone; None is the system's."""
+        return None if self.time_zone is None else ZoneInfo(self.time_zone)

@@ -7,7 +7,7 @@ Answers to no RFC; the prompt rules come from what RADIUS clients do with a Repl
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
@@ -17,8 +17,10 @@ from typing import Final, TypeVar, cast
 from pydantic import PlainValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from radiusd2fa.core.rules import MAX_PROMPT_LENGTH
-from radiusd2fa.settings.yaml_lines import Word
+from radiusd2fa.core.rules import MAX_PROMPT_LENGTH, Network
+from radiusd2fa.radius.dictionary import Dictionary
+from radiusd2fa.settings.dictionaries import shipped_dictionary
+from radiusd2fa.settings.yaml_lines import Tree, Word
 
 T = TypeVar("T")
 
@@ -37,9 +39,9 @@ _YES_NO: Final = {"yes": True, "true": True, "no": False, "false": False}
 _MAX_REPLY_MESSAGE: Final = 253
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Surroundings:
-    """What a word is judged by besides itself."""
+    """What a word is judged by besides itself. No ``repr``: a secret may stand where a name was meant."""
 
     folder: Path
     """Relative paths begin here."""
@@ -51,6 +53,19 @@ class Surroundings:
     """All client names of the file."""
     has_fido: bool = False
     """Whether the file has a section ``fido:``."""
+    tags: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """All tags of the file, each with the names of the clients that have it."""
+    networks: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)
+    """The entries of ``networks:``."""
+    backends: Mapping[str, str] = field(default_factory=dict)
+    """All names that a rule can give for its primary, each with its kind."""
+    languages: frozenset[str] = frozenset()
+    windows: Mapping[str, Mapping[str, Tree]] = field(default_factory=dict)
+    """What the site writes under ``hotp:``, ``totp:`` and ``throttle:``, as far as it is right."""
+    time_zone: str | None = None
+    """None: the system's."""
+    dictionary: Callable[[], Dictionary] = shipped_dictionary
+    """The site's dictionaries of attributes, read when they are first asked for."""
     seen: dict[tuple[str, Hashable], int] = field(default_factory=dict)
 
     def only_once(self, kind: str, value: Hashable, line: int) -> None:
@@ -62,7 +77,8 @@ class Surroundings:
 
 def refused(problem: str, remedy: str, *, key: str = "") -> PydanticCustomError:
     """Make the error that ends as a Fault. ``key`` names a sibling when another key than the present one is meant."""
-    return PydanticCustomError(REFUSED, "{problem}", {"problem": problem, "remedy": remedy, "key": key})
+    what = {"problem": problem, "remedy": remedy, "key": key}
+    return PydanticCustomError(REFUSED, "{problem}", what)
 
 
 def surroundings(info: ValidationInfo) -> Surroundings:
@@ -193,16 +209,17 @@ def choice(known: Mapping[str, object], *, later: tuple[str, ...] = ()) -> Plain
 
     def read(word: Word, _: Surroundings) -> object:
         if word in later:
-            raise refused("is not in this version", f"write {_alternatives(known)}")
+            raise refused("is not in this version", f"write {alternatives(known)}")
         if word not in known:
             meant = closest(word, known)
-            remedy = f"did you mean {meant}?" if meant else f"write {_alternatives(known)}"
+            remedy = f"did you mean {meant}?" if meant else f"write {alternatives(known)}"
             raise refused("is not one of the choices", remedy)
         return known[word]
 
     return reader(read)
 
 
-def _alternatives(words: Mapping[str, object]) -> str:
+def alternatives(words: Iterable[str]) -> str:
+    """Name the choices."""
     *most, last = words
     return f"{', '.join(most)} or {last}" if most else last

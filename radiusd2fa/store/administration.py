@@ -55,7 +55,14 @@ class Administration:
 
     @contextmanager
     def _change(
-        self, what: str, now: float, *, user: str = "", serial: str = "", token: Token | None = None
+        self,
+        what: str,
+        now: float,
+        *,
+        user: str = "",
+        serial: str = "",
+        token: Token | None = None,
+        reason: str = "",
     ) -> Iterator[Connection]:
         """One transaction with its audit row; an error inside leaves neither."""
         with self._engine.begin() as connection:
@@ -71,7 +78,7 @@ class Administration:
                     factor="" if token is None else token.kind,
                     serial=serial if token is None else token.serial,
                     outcome="done",
-                    reason="",
+                    reason=reason,
                     latency=0.0,
                     actor=self._actor,
                 )

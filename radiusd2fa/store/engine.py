@@ -27,9 +27,11 @@ from radiusd2fa.core.model import (
     Known,
     OpenChallenge,
     PendingChallenge,
+    Relay,
     Token,
     User,
 )
+from radiusd2fa.core.names import bare
 from radiusd2fa.core.record import record
 from radiusd2fa.core.texts import octets
 from radiusd2fa.store import statements as sql
@@ -95,6 +97,32 @@ class Store:
             caller_locked=blocked is not None and blocked[0] > now,
         )
 
+    def namesake(self, name: str, source: str, directory_id: str) -> str | None:
+        """Return under which other name that person of a directory is known here, or may be, or None."""
+        row = self._one(sql.LOAD_NAMESAKE, (source, directory_id)) or self._one(sql.LOAD_UNBOUND, (bare(name), source))
+        return None if row is None else str(row[0])
+
+    def has_kin(self, name: str, source: str, directory_id: str | None) -> bool:
+        """Whether somebody who is called the same but for a realm has, or had, a token, and may be the same person."""
+        return self._one(sql.LOAD_KIN, (bare(name), name, source, directory_id is None)) is not None
+
+    def _one(self, statement: str, parameters: sql.Row) -> sql.Row | None:
+        try:
+            row: sql.Row | None = self._database.reading().execute(statement, parameters).fetchone()
+        except (sqlite3.Error, StoreError) as error:
+            raise self._database.failed(error) from error
+        return row
+
+    def note_sightings(self, seen: Sequence[tuple[str, str]], now: float) -> None:
+        """Write down what ``doctor`` will look at; a database that does not take it loses nothing that matters."""
+        try:
+            self._database.end_reading()
+            cursor = self._database.writing()
+            cursor.executemany(sql.NOTE_SIGHTINGS, [(client, now, text, now, text) for client, text in seen])
+            cursor.execute("COMMIT")
+        except (sqlite3.Error, StoreError) as error:
+            self._database.failed(error)
+
     def answers(self) -> bool:
         """Whether logins can be read and, after a failure, written again; for Status-Server."""
         try:
@@ -111,7 +139,7 @@ class Store:
 
     def _user(self, rows: list[sql.Row]) -> User:
         first = rows[0]
-        tokens = [token for row in rows if row[8] is not None and (token := self._token(row)) is not None]
+        tokens = [token for row in rows if row[10] is not None and (token := self._token(row)) is not None]
         if len(tokens) > 1:
             tokens.sort(key=lambda token: (-(token.last_used or 0.0), token.id))  # the one used last is tried first
         return User(
@@ -120,36 +148,38 @@ class Store:
             enabled=bool(first[2]),
             failures=first[3],
             locked_until=first[4],
-            groups=tuple(first[5].split(",")) if first[5] else (),
+            groups=tuple(first[5].split("\n")) if first[5] else (),
             source=first[6],
             password_hash=first[7],
             tokens=tuple(tokens),
+            directory_id=first[8],
+            enrolled=bool(first[9]),
         )
 
     def _token(self, row: sql.Row) -> Token | None:
         try:
             # a fob moves from hand to hand; a key is its person's for good, and its row can be nobody else's
-            secret = self._vault.open(row[8], row[12], row[1] if row[10] == KIND else "")
+            secret = self._vault.open(row[10], row[14], row[1] if row[12] == KIND else "")
         except VaultError as error:
-            if row[8] not in self._unreadable:
-                self._unreadable.add(row[8])
+            if row[10] not in self._unreadable:
+                self._unreadable.add(row[10])
                 self._alarm(str(error))
             return None
         return Token(
-            id=row[8],
-            serial=row[9],
-            kind=row[10],
-            moving_factor=row[11],
+            id=row[10],
+            serial=row[11],
+            kind=row[12],
+            moving_factor=row[13],
             secret=secret,
-            digits=row[13],
-            algorithm=row[14],
-            step=row[15],
-            drift=row[16],
-            valid_from=row[17],
-            valid_until=row[18],
-            last_used=row[19],
-            candidate=row[20],
-            candidate_until=row[21],
+            digits=row[15],
+            algorithm=row[16],
+            step=row[17],
+            drift=row[18],
+            valid_from=row[19],
+            valid_until=row[20],
+            last_used=row[21],
+            candidate=row[22],
+            candidate_until=row[23],
         )
 
     # --- writing ------------------------------------------------------------------------------------------------------
@@ -162,6 +192,7 @@ class Store:
         """Write what is queued; on return each ``done`` has heard whether it is on the disk. It may commit more."""
         self._database.end_reading()
         while self._waiting:
+            self._database.end_reading()  # whoever has heard may have looked again
             group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_GROUP))]
             for done, committed in self._write_group(group):
                 done(committed)
@@ -334,6 +365,12 @@ def _challenge(row: sql.Row) -> PendingChallenge:
         expires=row[7],
         tries=row[8],
         ceremony=None if row[9] is None else _ceremony(row),
+        rule=row[15],
+        backend=row[16],
+        doomed=bool(row[17]),
+        relay=None if row[19] is None else Relay("", row[18], row[19]),
+        reply=() if row[20] is None else sql.octets_as_attributes(row[20]),
+        attributes=() if row[21] is None else sql.octets_as_attributes(row[21]),
     )
 
 

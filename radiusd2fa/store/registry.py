@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select, update
 
 from radiusd2fa.core.ceremonies import KIND
 from radiusd2fa.core.model import Event, Token, TokenState
+from radiusd2fa.core.names import bare
 from radiusd2fa.store.administration import (
     GONE,
     TOKENS,
@@ -23,7 +24,7 @@ from radiusd2fa.store.administration import (
     find_user,
     refuse_gone,
 )
-from radiusd2fa.store.schema import challenges, events, invitations, tokens, users
+from radiusd2fa.store.schema import challenges, events, invitations, sightings, tokens, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,13 @@ class UserRecord:
     locked_until: float
     created: float
     tokens: tuple[str, ...]
+    directory_id: str | None
+    """Who this is in the directory, whatever the name; None when it is not known yet."""
+    enrolled: bool
+    """Whether this person has ever had a token."""
+    last_login: float | None
+    live: tuple[str, ...]
+    """Those of the tokens that could still be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,9 @@ class TokenRecord:
     last_used: float | None
 
 
+_OWNED: Final = select(tokens.c.user_id, tokens.c.serial, tokens.c.last_used, tokens.c.state)
+
+
 class Registry(Administration):
     """People and tokens in an open store."""
 
@@ -66,11 +77,9 @@ class Registry(Administration):
     def users(self) -> list[UserRecord]:
         """All people, by name."""
         with self._engine.connect() as connection:
-            owned: dict[int, list[str]] = {}
-            for user_id, serial in connection.execute(
-                select(tokens.c.user_id, tokens.c.serial).where(tokens.c.user_id.is_not(None)).order_by(tokens.c.id)
-            ):
-                owned.setdefault(user_id, []).append(serial)
+            owned: dict[int, list[Any]] = {}
+            for token in connection.execute(_OWNED.where(tokens.c.user_id.is_not(None)).order_by(tokens.c.id)):
+                owned.setdefault(token.user_id, []).append(token)
             rows = connection.execute(select(users).order_by(users.c.name))
             return [_user_record(row, owned.get(row.id, ())) for row in rows]
 
@@ -78,21 +87,73 @@ class Registry(Administration):
         """One person; RefusedError when there is nobody of that name."""
         with self._engine.connect() as connection:
             row = find_user(connection, name)
-            serials = connection.execute(
-                select(tokens.c.serial).where(tokens.c.user_id == row.id).order_by(tokens.c.id)
-            ).scalars()
-            return _user_record(row, tuple(serials))
+            owned = connection.execute(_OWNED.where(tokens.c.user_id == row.id).order_by(tokens.c.id)).all()
+            return _user_record(row, owned)
 
-    def add_user(self, name: str, password_hash: str | None, groups: Sequence[str], now: float) -> None:
-        """Add a person; without a hash nobody can log in with a local password under that name."""
+    def add_user(
+        self,
+        name: str,
+        password_hash: str | None,
+        groups: Sequence[str],
+        now: float,
+        *,
+        source: str = "local",
+        directory_id: str | None = None,
+    ) -> None:
+        """Add a person whose password ``source`` knows; without a hash it knows none if it is ``local``."""
         with self._change("user.added", now, user=name) as connection:
             if connection.execute(select(users.c.id).where(users.c.name == name)).first() is not None:
                 raise RefusedError(
                     f"there is a user {name} already; `radiusd2fa user password {name}` sets the password"
                 )
             connection.execute(
-                insert(users).values(name=name, password_hash=password_hash, groups=",".join(groups), created=now)
+                insert(users).values(
+                    name=name,
+                    password_hash=password_hash,
+                    groups="\n".join(groups),
+                    created=now,
+                    source=source,
+                    directory_id=directory_id,
+                    bare=bare(name),
+                )
             )
+
+    def bind(self, name: str, source: str, directory_id: str | None, now: float) -> None:
+        """Say anew where a person comes from, and who they are there; None binds whoever logs in next."""
+        with self._change("user.bound", now, user=name, reason=f"to {source}") as connection:
+            row = find_user(connection, name)
+            _refuse_second_of(connection, source, directory_id, row.id)
+            groups = row.groups if source == row.source else ""  # those of another directory mean nothing here
+            connection.execute(
+                update(users)
+                .where(users.c.id == row.id)
+                .values(source=source, directory_id=directory_id, groups=groups)
+            )
+            connection.execute(challenges.delete().where(challenges.c.user_id == row.id))
+
+    def rename(self, name: str, new: str, now: float) -> None:
+        """Give a person another name, as the directory has; tokens and keys stay theirs."""
+        with self._change("user.renamed", now, user=new, reason=f"was {name}") as connection:
+            row = find_user(connection, name)
+            if connection.execute(select(users.c.id).where(users.c.name == new)).first() is not None:
+                raise RefusedError(f"there is a user {new} already; remove or rename that one first")
+            connection.execute(update(users).where(users.c.id == row.id).values(name=new, bare=bare(new)))
+            connection.execute(challenges.delete().where(challenges.c.user_id == row.id))
+            keys = select(tokens.c.id, tokens.c.sealed).where(tokens.c.user_id == row.id, tokens.c.kind == KIND)
+            for key in connection.execute(keys).all():  # a key's row is sealed under its owner's name
+                resealed = self._vault.seal(key.id, self._vault.open(key.id, key.sealed, name), new)
+                connection.execute(update(tokens).where(tokens.c.id == key.id).values(sealed=resealed))
+
+    def revoke_all(self, name: str, now: float) -> tuple[str, ...]:
+        """Disable a person whom the directory does not know any more, and revoke all their tokens."""
+        with self._change("user.offboarded", now, user=name) as connection:
+            row = find_user(connection, name)
+            mine = (tokens.c.user_id == row.id, tokens.c.state.not_in([state.value for state in GONE]))
+            serials = connection.execute(select(tokens.c.serial).where(*mine).order_by(tokens.c.id)).scalars().all()
+            connection.execute(update(tokens).where(*mine).values(state=TokenState.REVOKED.value))
+            connection.execute(update(users).where(users.c.id == row.id).values(enabled=False))
+            connection.execute(challenges.delete().where(challenges.c.user_id == row.id))
+            return tuple(serials)
 
     def set_password(self, name: str, password_hash: str, now: float) -> None:
         """Replace a person's local password."""
@@ -256,6 +317,12 @@ class Registry(Administration):
 
     # --- audit --------------------------------------------------------------------------------------------------------
 
+    def sightings(self) -> list[tuple[str, float, str]]:
+        """What the daemon has seen of its clients' packets: client ("" is nobody's), when it was written, the JSON."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(sightings).order_by(sightings.c.client))
+            return [(row.client, row.updated, row.packets) for row in rows]
+
     def events(self, last: int = 50) -> list[Event]:
         """The newest audit rows, oldest first."""
         columns = [column for column in events.c if column.name != "id"]
@@ -272,17 +339,30 @@ def _refuse_key(row: Row[Any]) -> None:
         )
 
 
-def _user_record(row: Row[Any], serials: Sequence[str]) -> UserRecord:
+def _refuse_second_of(connection: Connection, source: str, directory_id: str | None, user_id: int) -> None:
+    same = select(users.c.name).where(
+        users.c.source == source, users.c.directory_id == directory_id, users.c.id != user_id
+    )
+    other = None if directory_id is None else connection.execute(same).scalar()
+    if other is not None:
+        raise RefusedError(f"that person of {source} is {other} here already")
+
+
+def _user_record(row: Row[Any], owned: Sequence[Any]) -> UserRecord:
     return UserRecord(
         name=row.name,
         source=row.source,
         enabled=bool(row.enabled),
-        groups=tuple(row.groups.split(",")) if row.groups else (),
+        groups=tuple(row.groups.split("\n")) if row.groups else (),
         has_password=row.password_hash is not None,
         failures=row.failures,
         locked_until=row.locked_until,
         created=row.created,
-        tokens=tuple(serials),
+        tokens=tuple(token.serial for token in owned),
+        directory_id=row.directory_id,
+        enrolled=bool(row.enrolled),
+        live=tuple(token.serial for token in owned if token.state not in GONE),
+        last_login=max(filter(None, (row.last_login, *(token.last_used for token in owned))), default=None),
     )
 
 

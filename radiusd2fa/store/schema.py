@@ -24,7 +24,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """The schema that this version of the program reads and writes."""
 
 metadata: Final = MetaData()
@@ -36,11 +36,17 @@ users: Final = Table(
     Column("name", String, nullable=False, unique=True),
     Column("source", String, nullable=False, server_default="local"),
     Column("enabled", Boolean, nullable=False, server_default="1"),
-    Column("groups", String, nullable=False, server_default=""),
+    Column("groups", String, nullable=False, server_default=""),  # one on each line
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("locked_until", Double, nullable=False, server_default="0"),
     Column("password_hash", String),
     Column("created", Double, nullable=False),
+    Column("directory_id", String),
+    Column("enrolled", Boolean, nullable=False, server_default="0"),  # has ever had a token
+    Column("last_login", Double),  # without a token; of others their tokens know
+    Column("bare", String, nullable=False, server_default=""),  # the name without its realms (core.names.bare)
+    Index("users_directory", "source", "directory_id", unique=True),
+    Index("users_bare", "bare"),
 )
 
 tokens: Final = Table(
@@ -88,6 +94,13 @@ challenges: Final = Table(
     Column("user_verification", Boolean, nullable=False, server_default="0"),
     Column("credentials", String, nullable=False, server_default=""),
     Column("answer", String),
+    Column("rule", String, nullable=False, server_default=""),  # from here on: under what it was put
+    Column("backend", String, nullable=False, server_default=""),
+    Column("doomed", Boolean, nullable=False, server_default="0"),
+    Column("relay_state", LargeBinary),  # of an upstream server that has asked something
+    Column("relay_server", String),
+    Column("reply", LargeBinary),  # what an upstream server wants in the Access-Accept, as in a packet
+    Column("attributes", LargeBinary),  # of the first packet, as far as rules look at them
     Index("challenges_expires", "expires"),
     sqlite_with_rowid=False,
 )
@@ -146,6 +159,15 @@ events: Final = Table(
     Column("actor", String, nullable=False),
 )
 
+sightings: Final = Table(
+    "sightings",
+    metadata,
+    Column("client", String, primary_key=True),
+    Column("updated", Double, nullable=False),
+    Column("packets", String, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 meta: Final = Table(
     "meta",
     metadata,
@@ -156,6 +178,11 @@ meta: Final = Table(
 
 _REFUSE: Final = "CREATE TRIGGER {name} BEFORE {what} BEGIN SELECT RAISE(ABORT, '{why}'); END"
 
+_ENROL: Final = (
+    "CREATE TRIGGER {name} AFTER {moment} ON tokens WHEN NEW.user_id IS NOT NULL "
+    "BEGIN UPDATE users SET enrolled = 1 WHERE id = NEW.user_id; END"
+)
+
 TRIGGERS: Final = (
     _REFUSE.format(name="events_no_update", what="UPDATE ON events", why="the audit is append-only"),
     _REFUSE.format(name="events_no_delete", what="DELETE ON events", why="the audit is append-only"),
@@ -164,5 +191,7 @@ TRIGGERS: Final = (
         what="UPDATE OF moving_factor ON tokens WHEN NEW.moving_factor < OLD.moving_factor",
         why="a moving factor only grows",
     ),
+    _ENROL.format(name="users_enrolled_by_token", moment="UPDATE OF user_id"),
+    _ENROL.format(name="users_enrolled_by_new_token", moment="INSERT"),
 )
-"""SQLite keeps the two oldest promises itself, whoever writes."""
+"""SQLite keeps the oldest promises itself, whoever writes; and who has ever had a token stays one who had."""

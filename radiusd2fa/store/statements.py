@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sqlalchemy import (
+    ColumnElement,
     Executable,
     Integer,
     and_,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    not_,
     or_,
     select,
     update,
@@ -27,6 +29,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from radiusd2fa.core.model import (
+    AddAccount,
     AdvanceMovingFactor,
     ClearFailures,
     CloseChallenge,
@@ -34,6 +37,8 @@ from radiusd2fa.core.model import (
     DisableToken,
     Effect,
     Event,
+    NoteAccount,
+    NoteLogin,
     NoteResyncCandidate,
     OpenChallenge,
     PendingChallenge,
@@ -43,9 +48,10 @@ from radiusd2fa.core.model import (
     ReplacePasswordHash,
     WriteEvent,
 )
+from radiusd2fa.core.names import bare
 from radiusd2fa.core.record import record
 from radiusd2fa.core.texts import base64url
-from radiusd2fa.store.schema import callers, challenges, events, tokens, users
+from radiusd2fa.store.schema import callers, challenges, events, sightings, tokens, users
 
 Row = tuple[Any, ...]
 
@@ -86,6 +92,8 @@ LOAD_USER: Final = _compiled(
         users.c.groups,
         users.c.source,
         users.c.password_hash,
+        users.c.directory_id,
+        users.c.enrolled,
         tokens.c.id,
         tokens.c.serial,
         tokens.c.kind,
@@ -161,9 +169,12 @@ _CLOSE: Final = _compiled(delete(challenges).where(*_still_open), "handle now")
 _CLOSE_TOUCHED: Final = _compiled(delete(challenges).where(*_still_open, challenges.c.contested == _ZERO), "handle now")
 
 _QUESTION: Final = "handle nas user_name user_id kind password_passed login expires tries"
-_OPEN: Final = _compiled(insert(challenges).values({name: _p(name) for name in _QUESTION.split()}), _QUESTION)
+_UNDER: Final = "rule backend doomed relay_state relay_server reply attributes"
+_OPEN: Final = _compiled(
+    insert(challenges).values({name: _p(name) for name in f"{_QUESTION} {_UNDER}".split()}), f"{_QUESTION} {_UNDER}"
+)
 
-_CEREMONY: Final = f"{_QUESTION} nonce station contested user_verification credentials answer"
+_CEREMONY: Final = f"{_QUESTION} nonce station contested user_verification credentials answer {_UNDER}"
 _OPEN_TO_KEYS: Final = _compiled(insert(challenges).values({name: _p(name) for name in _CEREMONY.split()}), _CEREMONY)
 
 _other: Final = challenges.alias("other")
@@ -240,6 +251,88 @@ _REHASH: Final = _compiled(
     "new user old",
 )
 
+_NEWCOMER: Final = "name source groups created directory_id last_login bare"
+_ADD_ACCOUNT: Final = _compiled(
+    sqlite_insert(users).values({name: _p(name) for name in _NEWCOMER.split()}).on_conflict_do_nothing(), _NEWCOMER
+)
+
+_kin: Final = users.alias("kin")
+
+
+def _no_kin(name: Any, source: Any, identity: Any, itself: Any) -> ColumnElement[bool]:  # noqa: ANN401 - columns or parameters
+    """Nobody who has, or had, a token is called the same but for a realm, unless one directory tells the two apart."""
+    told_apart = and_(_kin.c.source == source, _kin.c.directory_id.is_not(None), identity.is_not(None))
+    return not_(exists().where(_kin.c.bare == name, _kin.c.id != itself, _kin.c.enrolled == _ONE, not_(told_apart)))
+
+
+_ADMIT: Final = _compiled(
+    sqlite_insert(users)
+    .from_select(
+        _NEWCOMER.split(),
+        select(*(_p(name) for name in _NEWCOMER.split())).where(
+            _no_kin(_p("bare1"), _p("source1"), _p("id1"), literal_column("-1"))
+        ),
+    )
+    .on_conflict_do_nothing(),
+    f"{_NEWCOMER} bare1 source1 id1",
+)
+"""The same for somebody who is let in by it."""
+
+_NOTE_ACCOUNT: Final = _compiled(
+    update(users)
+    .where(
+        users.c.id == _p("user"),
+        or_(users.c.directory_id.is_(None), users.c.directory_id.is_not_distinct_from(_p("same"))),
+    )
+    .values(groups=func.coalesce(_p("groups"), users.c.groups), directory_id=_p("directory")),
+    "groups directory user same",
+)
+
+_may_log_in: Final = (users.c.id == _p("user"), users.c.enabled == _ONE, users.c.locked_until <= _p("now"))
+_NOTE_LOGIN: Final = _compiled(update(users).where(*_may_log_in).values(last_login=_p("at")), "at user now")
+_NOTE_UNENROLLED: Final = _compiled(
+    update(users)
+    .where(
+        *_may_log_in, users.c.enrolled == _ZERO, _no_kin(users.c.bare, users.c.source, users.c.directory_id, users.c.id)
+    )
+    .values(last_login=_p("at")),
+    "at user now",
+)
+
+LOAD_NAMESAKE: Final = _compiled(
+    select(users.c.name).where(users.c.source == _p("source"), users.c.directory_id == _p("directory")),
+    "source directory",
+)
+"""Under which name somebody of a directory is known."""
+
+LOAD_UNBOUND: Final = _compiled(
+    select(users.c.name).where(
+        users.c.bare == _p("bare"), users.c.source == _p("source"), users.c.directory_id.is_(None)
+    ),
+    "bare source",
+)
+"""Who is called the same but for a realm, and is not known to the directory by its id yet: they may be the same."""
+
+LOAD_KIN: Final = _compiled(
+    select(_kin.c.id).where(
+        _kin.c.bare == _p("bare"),
+        _kin.c.name != _p("name"),
+        _kin.c.enrolled == _ONE,
+        or_(_kin.c.source != _p("source"), _kin.c.directory_id.is_(None), _p("nameless") == _ONE),
+    ),
+    "bare name source nameless",
+)
+"""Who has, or had, a token, is called the same but for a realm, and may be the same person."""
+
+NOTE_SIGHTINGS: Final = _compiled(
+    sqlite_insert(sightings)
+    .values(client=_p("client"), updated=_p("updated"), packets=_p("packets"))
+    .on_conflict_do_update(
+        index_elements=[sightings.c.client], set_={"updated": _p("updated2"), "packets": _p("packets2")}
+    ),
+    "client updated packets updated2 packets2",
+)
+
 # --- audit and house-keeping -----------------------------------------------------------------------------------------
 
 _EVENT_COLUMNS: Final = tuple(column for column in events.c if column.name != "id")
@@ -293,18 +386,47 @@ def step_for(effect: Effect) -> Step:
             return Step(_NOTE, (moving_factor, until, token_id, moving_factor))
         case ReplacePasswordHash(user_id, old, new):
             return Step(_REHASH, (new, user_id, old))
+        case AddAccount(name, source, directory_id, groups, now, admitted):
+            row = (name, source, "\n".join(groups), now, directory_id, now if admitted else None, bare(name))
+            return (
+                Step(_ADMIT, (*row, bare(name), source, directory_id), guarded=True)
+                if admitted
+                else Step(_ADD_ACCOUNT, row)
+            )
+        case NoteAccount(user_id, directory_id, groups):
+            names = None if groups is None else "\n".join(groups)
+            return Step(_NOTE_ACCOUNT, (names, directory_id, user_id, directory_id), guarded=True)
+        case NoteLogin(user_id, now, unenrolled):
+            return Step(_NOTE_UNENROLLED if unenrolled else _NOTE_LOGIN, (now, user_id, now), guarded=True)
         case WriteEvent(event):
             return step_for_event(event)
 
 
 def _open(c: PendingChallenge) -> Step:
     row = (c.handle, c.nas, c.user_name, c.user_id, c.kind, c.password_passed, c.login, c.expires, c.tries)
+    asked = (None, None) if c.relay is None else (c.relay.state, c.relay.server)
+    kept = (attributes_as_octets(c.reply) or None, attributes_as_octets(c.attributes) or None)
+    under = (c.rule, c.backend, c.doomed, *asked, *kept)
     if c.ceremony is None:
-        return Step(_OPEN, row)
+        return Step(_OPEN, (*row, *under))
     k = c.ceremony
     credentials = ",".join(map(base64url, k.credentials))
     ceremony = (k.nonce.hex(), k.station, k.contested, k.user_verification, credentials, k.answer)
-    return Step(_OPEN_TO_KEYS, (*row, *ceremony))
+    return Step(_OPEN_TO_KEYS, (*row, *ceremony, *under))
+
+
+def attributes_as_octets(attributes: tuple[tuple[int, bytes], ...]) -> bytes:
+    """Write attributes as they stand in a packet (RFC 2865 5)."""
+    return b"".join([bytes((number, len(value) + 2)) + value for number, value in attributes])
+
+
+def octets_as_attributes(octets: bytes) -> tuple[tuple[int, bytes], ...]:
+    """Read what ``attributes_as_octets`` has written."""
+    attributes, at = [], 0
+    while at < len(octets):
+        attributes.append((octets[at], octets[at + 2 : at + octets[at + 1]]))
+        at += octets[at + 1]
+    return tuple(attributes)
 
 
 def step_for_event(event: Event) -> Step:

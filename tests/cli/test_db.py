@@ -1,10 +1,11 @@
 """`radiusd2fa db upgrade`: an older database comes to today's schema with all that stands in it, or stays as it was.
 
-The older one is made by taking away what the second migration added. No RFC speaks of this.
+Older ones are made by taking away what the second and the third migration added. No RFC speaks of this.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 
@@ -13,6 +14,18 @@ import pytest
 from radiusd2fa.store.schema import REVISION
 from tests.cli.conftest import Shell
 
+THIRD = """
+    DROP TRIGGER users_enrolled_by_token; DROP TRIGGER users_enrolled_by_new_token; DROP INDEX users_directory;
+    DROP INDEX users_bare; ALTER TABLE users DROP COLUMN bare;
+    ALTER TABLE users DROP COLUMN directory_id; ALTER TABLE users DROP COLUMN enrolled;
+    ALTER TABLE users DROP COLUMN last_login; DROP TABLE sightings;
+    ALTER TABLE challenges DROP COLUMN rule; ALTER TABLE challenges DROP COLUMN backend;
+    ALTER TABLE challenges DROP COLUMN doomed; ALTER TABLE challenges DROP COLUMN relay_state;
+    ALTER TABLE challenges DROP COLUMN relay_server; ALTER TABLE challenges DROP COLUMN reply;
+    ALTER TABLE challenges DROP COLUMN attributes;
+    UPDATE users SET groups = replace(groups, char(10), ',');
+    UPDATE alembic_version SET version_num = '0002';
+"""
 SECOND = """
     DROP INDEX tokens_credential; DROP INDEX challenges_station; DROP TABLE invitations; DROP TABLE stations;
     ALTER TABLE tokens DROP COLUMN label; ALTER TABLE tokens DROP COLUMN credential;
@@ -31,12 +44,16 @@ def revise(shell: Shell, script: str) -> None:
 
 def test_an_older_database_says_what_to_do_and_then_works(shell: Shell) -> None:
     """Every command names `db upgrade`; after it everything is there again, and a second time changes nothing."""
-    shell.run("user", "add", "alice", "--password-stdin", typed="correct horse\n")
-    revise(shell, SECOND)
+    shell.run("user", "add", "alice", "--password-stdin", "--group", "a", "--group", "b", typed="correct horse\n")
+    shell.run("user", "add", "bob", "--no-password")
+    shell.run("token", "add", "--user", "alice", "--kind", "totp", "--secret-stdin", typed=f"{'ab' * 20}\n")
+    revise(shell, THIRD + SECOND)
     assert "radiusd2fa db upgrade" in shell.wrong("check")
     assert "radiusd2fa db upgrade" in shell.wrong("user", "list")
     assert f"schema 0001 became {REVISION}" in shell.run("db", "upgrade")
-    assert "alice" in shell.run("user", "list")
+    alice, bob = json.loads(shell.run("user", "list", "--json"))
+    assert (alice["name"], alice["groups"], alice["enrolled"]) == ("alice", ["a", "b"], True)
+    assert (bob["name"], bob["groups"], bob["enrolled"]) == ("bob", [], False)
     assert "already" in shell.run("db", "upgrade")
 
 

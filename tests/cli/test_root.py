@@ -51,8 +51,9 @@ COMMANDS: Final = {" ".join(path): node for path, node in leaves(ROOT)}
 GROUPS: Final = ("", "user", "token", "key", "db")
 
 PROMISED: Final = (
-    "init serve check login station fob softkey demo db-upgrade "
+    "init serve check doctor login station fob softkey demo db-upgrade "
     "user-add user-list user-show user-enable user-disable user-remove user-unlock user-password "
+    "user-bind user-rename user-sync "
     "token-add token-list token-show token-assign token-unassign token-enable token-disable token-revoke token-resync "
     "key-register key-invite key-accept key-list key-card key-test key-rename key-revoke key-stations"
 )

@@ -48,11 +48,12 @@ def _has_module() -> bool:
     return any((folder / MODULE).exists() for folder in folders)
 
 
+NEEDS_MODULE: Final = pytest.mark.skipif(not _has_module(), reason="needs Debian package libpam-radius-auth")
 NEEDS: Final = (
     needs_namespaces,
     needs("sshd", "openssh-server"),
     needs("ssh", "openssh-client"),
-    pytest.mark.skipif(not _has_module(), reason="needs Debian package libpam-radius-auth"),
+    NEEDS_MODULE,
 )
 
 
@@ -81,6 +82,26 @@ def host(folder: Path, name: str, server: Address, secret: str, source: str, use
     try:
         yield Host(name, port, key.with_suffix(".pub").read_text().strip(), folder / "log")
         assert process.poll() is None, (folder / "log").read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def as_installed(machine: Machine, name: str, log: Path) -> Iterator[Host]:
+    """Serve what the machine's own /etc/ssh says, at the port of ssh; the machine lies in a network of the test's."""
+    ssh = machine.etc / "ssh"
+    for foreign in ssh.glob("ssh_host_*"):
+        foreign.unlink()
+    key = ssh / "ssh_host_ed25519_key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(key)], check=True)
+    with log.open("wb") as output:
+        command = machine.command(program("sshd") or "sshd", "-D", "-e")
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        assert _listens(process, log), log.read_text()
+        yield Host(name, 22, key.with_suffix(".pub").read_text().strip(), log)
+        assert process.poll() is None, log.read_text()
     finally:
         process.kill()
         process.wait()

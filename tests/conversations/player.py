@@ -1,7 +1,7 @@
 """Plays a conversation and compares: every reply, its form, and what was written down about it.
 
 It decides nothing about a login; a difference ends with file, line, what was expected and what came.
-Requests are those of RFC 2865 4.1, with CHAP (5.3) and the attributes of MS-CHAPv2 (RFC 2548 2.3.2).
+The audit is what store.registry shows; the replies are those of RFC 2865 4.2 to 4.4.
 """
 
 from __future__ import annotations
@@ -14,20 +14,33 @@ from typer.testing import CliRunner
 
 from radiusd2fa.cli.app import app
 from radiusd2fa.core.model import Event
-from radiusd2fa.emulators.nas import CALLING_STATION_ID, STATE, USER_NAME, Answer
+from radiusd2fa.emulators.nas import Answer
 from radiusd2fa.store.registry import Registry
 
+from .asking import Asking
+from .attributes import in_words, is_attribute, shown
+from .authorities import let_happen
+from .configuration import Device
 from .keychain import asked_in
-from .replies import PROXY_STATE, Attributes, describe, form_fault, likeness, quoted
-from .scenery import OLD_SECRET, Device, Site, reconfigure
-from .stage import Stage, TalkingDevice
+from .replies import describe, form_fault, likeness, quoted, said_in
+from .scenery import Site, reconfigure
+from .stage import Stage
 from .touching import Touching
-from .transcript import AtStation, Command, Conversation, Line, Packet, Passing, Restart, Step, Written, octets
+from .transcript import (
+    AtStation,
+    Changing,
+    Command,
+    Conversation,
+    Line,
+    Packet,
+    Passing,
+    Restart,
+    Step,
+    Written,
+    octets,
+)
 
-VENDOR_SPECIFIC: Final = 26
 OUTCOMES: Final = {"accept": "accepted", "reject": "rejected", "challenge": "challenged"}
-MSCHAP2: Final = (311).to_bytes(4, "big") + bytes((25, 52)) + bytes(50)
-MSCHAP_CHALLENGE: Final = (311).to_bytes(4, "big") + bytes((11, 18)) + bytes(16)
 
 
 class WentOtherwiseError(AssertionError):
@@ -47,22 +60,24 @@ class Player:
     site: Site
     stage: Stage
     registry: Registry
-    answers: dict[str, Answer] = field(default_factory=dict)
-    """Replies that were given a name (``as A``)."""
     logins: dict[bytes, str] = field(default_factory=dict)
     """By State: the id that the audit has given to the login."""
     codes: dict[bytes, str] = field(default_factory=dict)
     """By what a key was asked to sign: the login that asked."""
-    answered: bytes = b""
-    """The State of the last packet."""
     rows: list[Event] = field(default_factory=list)
     """What the last packet or command has written and no ``!`` line has mentioned yet."""
     mentioned: int = 0
     seen: int = 0
     counted: Counter[str] = field(default_factory=Counter)
+    asked: list[str] = field(default_factory=list)
+    """What directories and upstreams were asked for the last packet."""
+    heard: list[str] = field(default_factory=list)
+    """What the journal was told."""
     touching: Touching = field(init=False)
+    asking: Asking = field(init=False)
 
     def __post_init__(self) -> None:
+        self.asking = Asking(self.site, self.stage)
         self.touching = Touching(self.site)
 
     def play(self, conversation: Conversation) -> None:
@@ -91,6 +106,8 @@ class Player:
                 self.stage.restart()
             case Passing():
                 self.stage.clock.now += step.seconds
+            case Changing():
+                let_happen(self.site.authorities, step.who, step.verb, step.words, step.line)
 
     # --- packets ------------------------------------------------------------------------------------------------------
 
@@ -100,73 +117,27 @@ class Player:
             raise line.fault(f"there is no client {packet.client}")
         device = self.site.devices[packet.client]
         before = self.stage.counters()
-        talking, answer, proxied = self._ask(packet, device)
+        talking, answer, proxied = self.asking.ask(packet, device)
         self.counted = self.stage.counters() - before
         self._take_rows()
-        came = describe(answer)
+        self._listen()
+        came = describe(answer, in_words(said_in(answer.raw), talking.secret, talking.authenticator))
         if answer.discarded:
             raise otherwise(line, "replies that pyrad believes", f"{answer.discarded} that it does not")
         if talking.replies > 1 or (talking.replies == 1) is not (answer.kind != "silence"):
             raise otherwise(line, "one reply or none", f"{talking.replies} replies, and {came}")
         self._compare(packet, answer, came)
-        if packet.words[0] != "again" and (fault := form_fault(answer.raw, proxied, signed=device.signs)):
+        if packet.words[0] != "again" and (fault := _form_fault(answer, proxied, device)):
             raise otherwise(line, "a reply in good form", fault)
         self._count_rows(packet, answer)
         self._follow_login(packet, answer)
 
-    def _ask(self, packet: Packet, device: Device) -> tuple[TalkingDevice, Answer, list[bytes]]:
-        """Send it; return the far end, the reply, and the Proxy-State that was sent."""
-        options = [word for word in packet.words if "=" in word.partition('"')[0] or word in _ALONE]
-        names = [word for word in packet.words if word not in options]
-        given = [(key, value) for key, _, value in (word.partition("=") for word in options)]
-        if unknown := [key for key, _ in given if key not in _KEYS]:
-            raise packet.line.fault(f"{unknown[0]}: not one of {', '.join(_KEYS)}")
-        secret = {"old": OLD_SECRET, "wrong": b"not the secret of anybody"}.get(dict(given).get("secret", ""))
-        talking = self.stage.device(device, secret)
-        proxied = [octets(value) for key, value in given if key == "proxy-state"]
-        self.answered = b""
-        match names:
-            case ["again"]:
-                return talking, talking.repeat(), proxied
-            case ["status"]:
-                return talking, talking.ask_status(sign="unsigned" not in dict(given)), proxied
-            case [name]:
-                return talking, self._log_in(talking, octets(name), dict(given), proxied, packet.line), proxied
-            case _:
-                raise packet.line.fault("say who logs in, and nothing else without an =")
-
-    def _log_in(
-        self, talking: TalkingDevice, name: bytes, options: dict[str, str], proxied: list[bytes], line: Line
-    ) -> Answer:
-        attributes: Attributes = [(USER_NAME, name), *((PROXY_STATE, value) for value in proxied)]
-        if "caller" in options:
-            attributes.append((CALLING_STATION_ID, octets(options["caller"])))
-        if "state" in options:
-            self.answered = self._state(options["state"], line)
-            self.site.pocket.keychain.answering = options["state"]
-            attributes.append((STATE, self.answered))
-        if "mschap" in options:
-            attributes += [(VENDOR_SPECIFIC, MSCHAP2), (VENDOR_SPECIFIC, MSCHAP_CHALLENGE)]
-        typed = {
-            how: self.site.pocket.say(options[how], name.decode(errors="replace"), self.stage.clock.now, line)
-            for how in ("password", "code", "chap")
-            if how in options
-        }
-        return talking.ask_with(
-            attributes,
-            typed.get("password", typed.get("code")),
-            typed.get("chap"),
-            challenge=bytes(range(16)) if "chap-challenge" in options else b"",
-            sign="unsigned" not in options,
-        )
-
-    def _state(self, text: str, line: Line) -> bytes:
-        if text.startswith('"'):
-            return octets(text)
-        answer = self.answers.get(text)
-        if answer is None or answer.state is None:
-            raise line.fault(f"there is no challenge {text}")
-        return answer.state
+    def _listen(self) -> None:
+        """Note what the authorities were asked and what the journal was told."""
+        self.asked = [f"{name} {who}" for name, one in self.site.authorities.items() for who in one.asked]
+        for authority in self.site.authorities.values():
+            authority.asked = []
+        self.heard = self.stage.heard()
 
     def _compare(self, packet: Packet, answer: Answer, came: str) -> None:
         line, reply, names = packet.line, packet.reply, []
@@ -175,16 +146,16 @@ class Player:
         if answer.state is not None:
             names.append("last")
         for name in names:
-            self.answers[name] = answer
+            self.asking.answers[name] = answer
             self.site.pocket.keychain.prompts[name] = answer.prompt
         match reply:
-            case ["like" | "same" as how, name] if name in self.answers:
-                model = self.answers[name]
+            case ["like" | "same" as how, name] if name in self.asking.answers:
+                model = self.asking.answers[name]
                 good = answer.raw == model.raw if how == "same" else likeness(answer.raw) == likeness(model.raw)
                 expected = f"{how} {name}: {describe(model)}"
                 came = f"{came}; {answer.raw.hex()} against {model.raw.hex()}"
             case [kind, *more] if kind in {*OUTCOMES, "silence"}:
-                expected = " ".join((kind, *(quoted(octets(word).decode()) if '"' in word else word for word in more)))
+                expected = " ".join((kind, *map(_spelled, more)))
                 good = expected == came
             case _:
                 raise line.fault('a reply is: accept, reject, silence, challenge "prompt", like NAME or same NAME')
@@ -211,7 +182,7 @@ class Player:
     def _follow_login(self, packet: Packet, answer: Answer) -> None:
         """All packets of one login have one id in the audit, and no other login has it."""
         for row in self.rows:
-            begun = self.logins.get(self.answered, "")
+            begun = self.logins.get(self.asking.answered, "")
             if begun and row.reason != "challenge_unknown" and row.login != begun:
                 raise otherwise(packet.line, f"the login {begun} goes on", f"a row of login {row.login}")
             if not begun and row.login in self.logins.values():
@@ -233,6 +204,16 @@ class Player:
             case ["dropped", reason]:
                 if self.counted[reason] != 1:
                     raise otherwise(line, f"one packet counted as {reason}", str(dict(self.counted)))
+                return
+            case ["asked", *what]:
+                names = [octets(word).decode() for word in what]
+                expected = [" ".join(pair) for pair in zip(names[::2], names[1::2], strict=False)]
+                if self.asked != expected:
+                    raise otherwise(line, " ".join(words), f"asked {', '.join(self.asked) or 'nobody'}")
+                return
+            case ["noted", text]:
+                if not any(octets(text).decode() in heard for heard in self.heard):
+                    raise otherwise(line, " ".join(words), "; ".join(self.heard) or "nothing in the journal")
                 return
             case ["nothing"]:
                 if self.rows:
@@ -267,13 +248,21 @@ class Player:
         end = {0: "done", 1: "refused", 2: "wrong usage"}.get(result.exit_code, "broken")
         if end != command.end or (result.exception is not None and not isinstance(result.exception, SystemExit)):
             raise otherwise(line, command.end, f"{end}: {result.output.strip()} {result.exception or ''}")
+        printed = " ".join(result.output.split())
+        if missing := [text for text in command.printed if text not in printed]:
+            raise otherwise(line, f'"{missing[0]}"', printed)
 
 
-_KEYS: Final = (
-    *("password", "code", "chap", "chap-challenge", "mschap", "state", "caller"),
-    *("proxy-state", "unsigned", "secret"),
-)
-_ALONE: Final = {"chap-challenge", "mschap", "unsigned"}
+def _spelled(word: str) -> str:
+    """Return a word of a reply as `describe` would write it."""
+    if is_attribute(word):
+        name, _, value = word.partition("=")
+        return f"{name}={shown(octets(value))}"
+    return quoted(octets(word).decode()) if '"' in word else word
+
+
+def _form_fault(answer: Answer, proxied: list[bytes], device: Device) -> str:
+    return form_fault(answer.raw, proxied, signed=device.signs, state_length=device.state_length)
 
 
 def show(row: Event) -> str:

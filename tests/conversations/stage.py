@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TextIO, TypeVar
 
 from pyrad.client import Timeout
 from pyrad.packet import AccessRequest, StatusServer
@@ -25,12 +25,17 @@ from radiusd2fa.core.rules import FACTORS
 from radiusd2fa.emulators.nas import USER_PASSWORD, Answer, Nas, _Request
 from radiusd2fa.factors import find_functions
 from radiusd2fa.listeners.udp import Datagram, UdpListener
-from radiusd2fa.primary import open_primary
+from radiusd2fa.log import Level
+from radiusd2fa.primary import Primary, open_primary
 from radiusd2fa.server import Server
+from radiusd2fa.settings import BackendSettings, LogSettings
 from radiusd2fa.store.engine import Store
 
-from .replies import MESSAGE_AUTHENTICATOR, Attributes
-from .scenery import Device, Site
+from .attributes import Attributes
+from .authorities import Desk
+from .configuration import Device
+from .replies import MESSAGE_AUTHENTICATOR
+from .scenery import Site
 
 PATIENCE: Final = 20.0
 """Seconds after which a test that hangs gives up; nothing is measured by it."""
@@ -50,6 +55,19 @@ class Clock:
     def __call__(self) -> float:
         """Tell the time."""
         return self.now
+
+
+class HeardJournal(Journal):
+    """The daemon's journal, and somebody who listens to its operational lines."""
+
+    def __init__(self, log: LogSettings, stream: TextIO) -> None:
+        super().__init__(log, stream=stream)
+        self.heard: list[str] = []
+
+    def note(self, level: Level | str, name: str, /, **fields: object) -> None:
+        """Listen, and write."""
+        self.heard.append(" ".join((name, *map(str, fields.values()))))
+        super().note(level, name, **fields)
 
 
 class CountingListener(UdpListener):
@@ -88,7 +106,7 @@ class Stage:
     def __enter__(self) -> Self:
         self._thread.start()
         self._journal_file = (self._site.folder / "journal").open("a", encoding="utf-8")
-        self._journal = Journal(self._site.settings.log, stream=self._journal_file)
+        self._journal = HeardJournal(self._site.settings.log, stream=self._journal_file)
         self._journal.__enter__()
         self._on_loop(self._open())
         return self
@@ -112,6 +130,11 @@ class Stage:
         """The daemon's packets so far, by what became of them."""
         assert self._server is not None
         return Counter(self._server.counters)
+
+    def heard(self) -> list[str]:
+        """What the journal was told since this was asked last: name and fields of each operational line."""
+        heard, self._journal.heard = self._journal.heard, []
+        return heard
 
     def device(self, device: Device, secret: bytes | None = None) -> TalkingDevice:
         """Return the far end; it keeps its port, as a device does. Another secret makes another far end."""
@@ -137,7 +160,7 @@ class Stage:
         self._server = Server(
             site.settings,
             find_functions(FACTORS),
-            open_primary(site.settings.primary),
+            {one.name: self._primary(one) for one in site.settings.backends},
             self._journal,
             Store(site.database, site.vault, lambda text: self._journal.note("error", "store.alarm", error=text)),
             self.clock,
@@ -145,6 +168,14 @@ class Stage:
         self._listeners = {False: CountingListener("127.0.0.1"), True: CountingListener("::1")}
         for listener in self._listeners.values():
             self._server.listen(listener)
+
+    def _primary(self, settings: BackendSettings) -> Primary:
+        """A local password file is the program's own; directories and upstream servers are the conversation's."""
+        authority = self._site.authorities.get(settings.name)
+        return open_primary(settings, self._say) if authority is None else Desk(authority, settings)
+
+    def _say(self, level: str, text: str) -> None:
+        self._journal.note(level, "primary.note", message=text)
 
     def _close_daemon(self) -> None:
         for device in self._devices.values():
@@ -175,6 +206,8 @@ class TalkingDevice(Nas):
         )
         self.replies = 0
         """How many came for the last request."""
+        self.authenticator = b""
+        """That of the last Access-Request."""
         self._stage = stage
         self._listener = listener
         self._taken = self._unread = 0
@@ -209,6 +242,7 @@ class TalkingDevice(Nas):
             if challenge:
                 request[CHAP_CHALLENGE] = [challenge]
         self._last = request
+        self.authenticator = request.authenticator
         return self._send(request)
 
     def ask_status(self, *, sign: bool) -> Answer:

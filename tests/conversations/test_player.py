@@ -83,6 +83,41 @@ KEY_UNREADABLE: Final = {
     "> ssh alice code=KEY(,at=NOWHERE) state=last  < accept": "the prompt NOWHERE has no code",
     "key: K3 user=bob blue": "blue: not one of",
 }
+DIRECTORY_HEAD: Final = """\
+# an example
+client:    vpn flow=append Filter-Id="in"
+directory: ldap
+directory: corp
+upstream:  old
+person:    alice password=hunter2 in=ldap
+rule:      all enrolment=off Class="staff" Class="more"
+"""
+DIRECTORY_OTHERWISE: Final = {
+    "> vpn alice password=hunter2  < accept": 'got:      accept Filter-Id="in" Class="staff" Class="more"',
+    '> vpn alice password=hunter2  < accept Filter-Id="in" Class="staff"': 'Class="more"',
+    '> vpn alice password=hunter2  < accept Filter-Id="in" Class="more" Class="staff"': 'Class="staff" Class="more"',
+    '> vpn alice password=hunter3  < reject Filter-Id="in"': "got:      reject",
+    "> vpn alice password=hunter3  < reject  ! asked nobody": "asked ldap alice",
+    "> vpn alice password=hunter3  < reject  ! asked corp alice": "asked ldap alice",
+    "> vpn alice password=hunter3  < reject  ! asked ldap alice ldap alice": "asked ldap alice",
+    '> vpn alice mschap  < reject  ! noted "something else"': "packet.mschap",
+    '$ user list  < done "alice"': "nobody yet",
+    "= ldap forgets alice\n> vpn alice password=hunter2  < accept": "account_unknown",
+    "= ldap knows alice password=x\n> vpn alice password=hunter2  < accept": "got:      reject",
+    "= ldap renames alice to bob\n> vpn alice password=hunter2  < accept": "got:      reject",
+    "= ldap is away\n> vpn alice password=hunter2  < accept": "got:      silence",
+    "= ldap is away\n= ldap is back\n> vpn alice password=hunter2  < reject": "got:      accept",
+}
+DIRECTORY_UNREADABLE: Final = {
+    "= elsewhere forgets alice": "there is no directory and no upstream elsewhere",
+    "= ldap is tired": "at an authority: knows NAME",
+    "= ldap renames alice": "at an authority: knows NAME",
+    "person: bob in=elsewhere": "there is no directory and no upstream elsewhere",
+    "person: bob colour=red": "colour: not one of",
+    "directory: hr colour=red": "colour: not one of",
+    "upstream: new blind": "blind: not one of",
+    '> vpn alice password=hunter2 Colour="red"  < accept': "Colour: no attribute that transcripts know",
+}
 UNREADABLE: Final = {
     "> gw": "a packet line is",
     "> gw alice code=HOTP": "a packet line is",
@@ -108,7 +143,9 @@ UNREADABLE: Final = {
 
 @pytest.mark.parametrize(
     ("head", "lines", "said"),
-    [(HEAD, *case) for case in OTHERWISE.items()] + [(KEY_HEAD, *case) for case in KEY_OTHERWISE.items()],
+    [(HEAD, *case) for case in OTHERWISE.items()]
+    + [(KEY_HEAD, *case) for case in KEY_OTHERWISE.items()]
+    + [(DIRECTORY_HEAD, *case) for case in DIRECTORY_OTHERWISE.items()],
 )
 def test_what_goes_otherwise_is_noticed(head: str, lines: str, said: str, play: Play) -> None:
     """A difference ends the conversation with the place of its line, what was expected and what came."""
@@ -124,7 +161,9 @@ def test_what_goes_otherwise_is_noticed(head: str, lines: str, said: str, play: 
 
 @pytest.mark.parametrize(
     ("head", "line", "said"),
-    [(HEAD, *case) for case in UNREADABLE.items()] + [(KEY_HEAD, *case) for case in KEY_UNREADABLE.items()],
+    [(HEAD, *case) for case in UNREADABLE.items()]
+    + [(KEY_HEAD, *case) for case in KEY_UNREADABLE.items()]
+    + [(DIRECTORY_HEAD, *case) for case in DIRECTORY_UNREADABLE.items()],
 )
 def test_what_cannot_be_read_is_refused(head: str, line: str, said: str, play: Play) -> None:
     """A line with an unknown word or a missing part is refused with its place, and never passes."""
@@ -152,6 +191,7 @@ def test_each_value_is_played() -> None:
 SIGNATURE: Final = b"\x50\x12" + bytes(16)
 STATE: Final = b"\x18\x22" + b"0123456789abcdef" * 2
 MESSAGE: Final = b"\x12\x04a:"
+CLASS: Final = b"\x19\x03a"
 PROXY: Final = b"\x21\x03x\x21\x03y"
 PROMPT: Final = b"\x4c\x06" + bytes(4)
 ACCEPT, REJECT, CHALLENGE = 2, 3, 11
@@ -161,6 +201,7 @@ GOOD: Final = [
     (REJECT, SIGNATURE + PROXY),
     (CHALLENGE, SIGNATURE + STATE + MESSAGE + PROXY),
     (CHALLENGE, SIGNATURE + STATE + MESSAGE + PROMPT + PROXY),
+    (ACCEPT, SIGNATURE + CLASS + CLASS + PROXY),
 ]
 BAD: Final = [
     (ACCEPT, PROXY),
@@ -169,6 +210,11 @@ BAD: Final = [
     (ACCEPT, SIGNATURE + b"\x21\x03y\x21\x03x"),
     (ACCEPT, SIGNATURE + PROXY + PROXY),
     (ACCEPT, SIGNATURE + STATE + PROXY),
+    (ACCEPT, SIGNATURE + CLASS + STATE + PROXY),
+    (ACCEPT, SIGNATURE + MESSAGE + PROXY),
+    (ACCEPT, CLASS + SIGNATURE + PROXY),
+    (REJECT, SIGNATURE + CLASS + PROXY),
+    (CHALLENGE, SIGNATURE + STATE + MESSAGE + CLASS + PROXY),
     (REJECT, SIGNATURE + MESSAGE + PROXY),
     (REJECT, SIGNATURE + PROMPT + PROXY),
     (CHALLENGE, SIGNATURE + STATE + PROXY),
@@ -193,6 +239,14 @@ def test_a_reply_in_good_form_passes(code: int, attributes: bytes) -> None:
 def test_a_reply_in_bad_form_is_noticed(code: int, attributes: bytes) -> None:
     """One attribute too many, too few, in the wrong place or of the wrong form is a fault."""
     assert form_fault(bytes((code,)) + bytes(19) + attributes, [b"x", b"y"], signed=True)
+
+
+def test_a_state_has_the_length_of_the_client() -> None:
+    """A State of 22 characters is base64url, and is a fault where 32 are meant."""
+    raw = bytes((CHALLENGE,)) + bytes(19) + SIGNATURE + b"\x18\x18" + b"AZaz09-_" * 2 + b"aaaaaa" + MESSAGE
+    assert form_fault(raw, [], signed=True, state_length=22) == ""
+    assert form_fault(raw, [], signed=True)
+    assert form_fault(raw.replace(b"AZ", b"+/"), [], signed=True, state_length=22)
 
 
 def test_a_signature_for_a_client_that_wants_none_is_noticed() -> None:

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Final
 
 SEPARATOR: Final = "----"
-HEAD: Final = ("client", "settings", "primary", "rule", "station", "user", "token", "key", "clock")
+HEAD: Final = (
+    *("client", "settings", "primary", "rule", "station", "user", "token", "key", "clock", "zone"),
+    *("directory", "upstream", "person", "network", "language"),
+)
 MARKS: Final = "> ! @ $ = or #"
 SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -25,6 +28,7 @@ _SHORT: Final = {"n": b"\n", "r": b"\r", "t": b"\t", "b": b"\b", "0": b"\0"}
 _PASSING: Final = re.compile(
     r"(\d+)([smhd]) later|clock (back|forward) (\d+)([smhd])|the server restarts(?: with (.+))?"
 )
+_CHANGING: Final = re.compile(r"(\S+) (knows|forgets|renames|is) (.+)")
 
 Words = Mapping[str, str]
 """``key=value`` words; words alone are keys without a value."""
@@ -91,6 +95,8 @@ class Command:
     line: Line
     words: tuple[str, ...]
     end: str
+    printed: tuple[str, ...] = ()
+    """What must stand in its output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,17 @@ class Restart:
     change: Setting | None
 
 
-Step = Packet | Written | AtStation | Command | Passing | Restart
+@dataclass(frozen=True, slots=True)
+class Changing:
+    """``= corp forgets bob``: something happens in a directory."""
+
+    line: Line
+    who: str
+    verb: str
+    words: tuple[str, ...]
+
+
+Step = Packet | Written | AtStation | Command | Passing | Restart | Changing
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +195,7 @@ def _conversation(scene: list[Line], values: tuple[str, ...]) -> Conversation:
         raise line.fault("a conversation begins with a comment that says what it shows")
     title = scene[0].text[2:]
     if values:
-        title += f" ({', '.join(values)})"
+        title += f" ({', '.join(value[:24] for value in values)})"
     said = [line for line in scene if not line.text.startswith("#")]
     head = tuple(_setting(line) for line in said if line.text[0].isalpha())
     steps = tuple(step for line in said if not line.text[0].isalpha() for step in _steps(line))
@@ -219,7 +235,8 @@ def _steps(line: Line) -> Iterator[Step]:
                 case [words]:
                     yield Command(line, words, "done")
                 case [words, end]:
-                    yield Command(line, words, " ".join(end))
+                    printed = tuple(octets(word).decode() for word in end if word.startswith('"'))
+                    yield Command(line, words, " ".join(end[: len(end) - len(printed)]) or "done", printed)
                 case _:
                     raise line.fault("a command line is: $ COMMAND, or $ COMMAND < refused")
         case "=":
@@ -228,8 +245,10 @@ def _steps(line: Line) -> Iterator[Step]:
             raise line.fault(f"a line begins with {MARKS}")
 
 
-def _passing(line: Line, text: str) -> Passing | Restart:
+def _passing(line: Line, text: str) -> Passing | Restart | Changing:
     match = _PASSING.fullmatch(text)
+    if match is None and (changing := _CHANGING.fullmatch(text)):
+        return Changing(line, changing[1], changing[2], _words(line, changing[3]))
     if match is None:
         raise line.fault("time passes like this: = 31s later, = clock back 60s, = the server restarts")
     later, unit, way, by, by_unit, change = match.groups()

@@ -16,7 +16,7 @@ import pytest
 from radiusd2fa.core.ceremonies import StationAnswer, credential_id
 from radiusd2fa.core.model import Flow, KeyCeremony, Known, Nas, TokenState, User
 from radiusd2fa.core.responder import ResponderCode, find_code, match_code
-from radiusd2fa.core.rules import CEREMONIES, MAX_PROMPT_LENGTH, Rule, Rules, Station
+from radiusd2fa.core.rules import CEREMONIES, LOCAL, MAX_PROMPT_LENGTH, NOBODY, Rule, Rules, Station
 from tests.factors.keys import FIDO, ed448_key, es256, text_of
 
 from .facts import ALICE, HOTP, NONCE, NOW, TOTP, WRONG
@@ -90,7 +90,8 @@ def test_whoever_has_proved_nothing_learns_nothing(site: tuple[Rule, ...], check
 
     That holds for the second question, after a wrong code or none, as well as for the first.
     """
-    rules = replace(RULES, rules=site, primary_checks=checks)
+    named = tuple(replace(rule, name=f"rule {place}") for place, rule in enumerate(site))
+    rules = replace(RULES, rules=named, primary=LOCAL if checks else NOBODY)
     nas = replace(nas, flow=Flow.CODE_ONLY if checks else Flow.CHALLENGE)
     heard: dict[tuple[str, ...], list[str]] = {}
     for who, (name, user) in PEOPLE.items():

@@ -27,8 +27,6 @@ from radiusd2fa.core.model import (
     Known,
     Nas,
     NoteResyncCandidate,
-    OpenChallenge,
-    PendingChallenge,
     Reason,
     RecordCallerFailure,
     RecordFailure,
@@ -38,7 +36,7 @@ from radiusd2fa.core.model import (
     TokenState,
     Verdict,
 )
-from radiusd2fa.core.rules import Rule, ThrottleRules
+from radiusd2fa.core.rules import NOBODY, Rule, ThrottleRules
 from tests.factors.reference import code_of
 
 from .facts import (
@@ -56,6 +54,7 @@ from .facts import (
     challenge,
     hotp,
     knows,
+    opened,
     run,
     totp,
 )
@@ -214,14 +213,6 @@ def test_a_question_survives_a_primary_that_is_away() -> None:
 # --- questions -------------------------------------------------------------------------------------------------------
 
 
-def opened(outcome: object) -> PendingChallenge:
-    """Return the one challenge that an outcome opens."""
-    assert isinstance(outcome, Challenge)
-    found = [effect.challenge for effect in outcome.effects if isinstance(effect, OpenChallenge)]
-    assert len(found) == 1
-    return found[0]
-
-
 def test_a_right_password_leads_to_the_question_for_the_code() -> None:
     """The question carries a State of 16 random octets in hexadecimal and lives as long as the rules say."""
     outcome = run(packet(PASSWORD), KNOWN).outcome
@@ -245,7 +236,7 @@ def test_an_empty_password_leads_to_the_question_for_it() -> None:
 
 def test_without_a_primary_an_empty_password_leads_to_the_code() -> None:
     """Where nobody checks passwords, nobody asks for one."""
-    decided = run(packet(b""), KNOWN, rules=replace(SMALL, primary_checks=False))
+    decided = run(packet(b""), KNOWN, rules=replace(SMALL, primary=NOBODY))
     assert opened(decided.outcome).kind is ChallengeKind.CODE
 
 
@@ -382,7 +373,7 @@ def test_codes_of_different_lengths_without_a_primary(
 ) -> None:
     """Where every password passes, the code that is right says how the field was meant, whichever is tried first."""
     text = code + password if flow is Flow.PREPEND else password + code
-    rules = replace(SMALL, primary_checks=False, rules=(Rule("all", order),))
+    rules = replace(SMALL, primary=NOBODY, rules=(Rule("all", order),))
     outcome = run(packet(text, flow), Known(user=BOTH), lambda _: Verdict.PASSED, rules=rules).outcome
     assert isinstance(outcome, Accept)
     assert outcome.token == token
@@ -396,6 +387,7 @@ def test_the_rule_says_which_factor_comes_first(order: tuple[str, ...]) -> None:
     rules = replace(SMALL, rules=(Rule("all", order),))
     outcome = run(packet(code_of(SECRET, step), Flow.CODE_ONLY), Known(user=replace(ALICE, tokens=twins)), rules=rules)
     assert isinstance(outcome.outcome, Accept)
+    assert outcome.outcome.token is not None
     assert outcome.outcome.token.kind == order[0]
 
 

@@ -11,6 +11,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_network
 from types import FrameType
 from typing import Final
 
@@ -22,6 +23,7 @@ from radiusd2fa.core.login import decide
 from radiusd2fa.core.model import (
     Accept,
     AccessRequest,
+    Account,
     Flow,
     Known,
     Nas,
@@ -30,12 +32,15 @@ from radiusd2fa.core.model import (
     Token,
     Verdict,
 )
-from radiusd2fa.core.rules import Rules
+from radiusd2fa.core.rules import Backend, Enrolment, Rule, Rules, Skip
 
 from .facts import ALICE, FACTORS_FOUND, HANDLE, HOTP, NONCE, NOW, PASSWORD, SMALL, WRONG, challenge, hotp
 
 PURE: Final = ("/radiusd2fa/core/", "/radiusd2fa/factors/")
-PASSED: Final = {PASSWORD: PrimaryAnswer(Verdict.PASSED, "renewed"), b"": PrimaryAnswer(Verdict.REFUSED)}
+PASSED: Final[dict[bytes | None, PrimaryAnswer]] = {
+    PASSWORD: PrimaryAnswer(Verdict.PASSED, "renewed"),
+    b"": PrimaryAnswer(Verdict.REFUSED),
+}
 
 LOGINS: Final = {
     "code alone": (AccessRequest(Nas("vpn", Flow.CODE_ONLY), "alice", hotp(1)), None),
@@ -86,6 +91,40 @@ def sabotaged(run: Callable[[], object], saboteur: Saboteur) -> object:
         return error
     finally:
         sys.settrace(before)
+
+
+WAIVED: Final = {
+    "nobody need have a token": Rule("all", enrolment=Enrolment(required=False, until=NOW + 1)),
+    "the old system decides": Rule("all", enrolment=Enrolment(upstream="old", until=NOW + 1)),
+    "none is asked for here": Rule("all", skip=Skip((ip_network("192.0.2.0/24"),), NOW + 1)),
+}
+PEOPLE: Final = {
+    "a newcomer": replace(ALICE, tokens=(), enrolled=False, source="ldap"),
+    "a stranger": None,
+    "somebody with a token": replace(ALICE, source="ldap"),
+}
+
+
+@pytest.mark.parametrize("rule", WAIVED.values(), ids=WAIVED.keys())
+@pytest.mark.parametrize("person", PEOPLE.keys())
+def test_no_fault_waives_a_token(rule: Rule, person: str) -> None:
+    """Where a rule asks for no token, a fault anywhere lets nobody in: with the right password or with a wrong one."""
+    user = PEOPLE[person]
+    request = AccessRequest(Nas("vpn"), "alice", PASSWORD, caller="192.0.2.7")
+    site = replace(SMALL, rules=(rule,), primary=Backend("ldap", looks_up=True), backends={"old": Backend("old")})
+    passed = PrimaryAnswer(Verdict.PASSED, account=Account(None, ("staff",)))
+    for said in (passed, PrimaryAnswer(Verdict.REFUSED)):
+        known = Known(user=user, primary={PASSWORD: said})
+
+        def decided(known: Known = known) -> object:
+            return decide(request, known, NOW, NONCE, site, FACTORS_FOUND)
+
+        decided()  # what is remembered from now on is remembered in every run
+        watching = Saboteur(at=0, error=PlantedError)
+        right = isinstance(sabotaged(decided, watching), Accept)
+        assert right is (said is passed and (rule.skip is not None or person != "somebody with a token"))
+        for at in range(1, watching.seen + 1):
+            assert not isinstance(sabotaged(decided, Saboteur(at, ValueError)), Accept), at
 
 
 @pytest.mark.parametrize("error", [PlantedError, ValueError, binascii.Error, KeyError, MemoryError, KeyboardInterrupt])

@@ -35,7 +35,7 @@ from radiusd2fa.core.model import (
     User,
     Verdict,
 )
-from radiusd2fa.core.rules import Rule, Rules
+from radiusd2fa.core.rules import LOCAL, NO_RULE, NOBODY, Rule, Rules
 
 from .facts import ALICE, COUNTER, HANDLE, HOTP, NOW, PASSWORD, SMALL, WRONG, Decided, challenge, hotp, run
 
@@ -86,7 +86,13 @@ PEOPLE: Final[dict[str, tuple[Callable[[Token], User | None], bool]]] = {
     **{f"token {state}": (_in_state(state), False) for state in TokenState if state is not TokenState.ACTIVE},
 }
 
-RULES: Final = replace(SMALL, rules=(Rule("hotp only", ("hotp",)),))
+RULE: Final = Rule("hotp only", ("hotp",))
+RULES: Final = replace(SMALL, rules=(RULE,))
+
+
+def checked_by(primary: str, rules: Rules = RULES) -> Rules:
+    """The site whose passwords are checked by that one of PRIMARIES."""
+    return replace(rules, primary=NOBODY if primary == "none" else LOCAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,20 +121,24 @@ class Packet:
             state = "6" * 32
         return AccessRequest(nas, "alice", text, chap, self.name == "mschap", state, "192.0.2.7")
 
-    def known(self, user: User | None) -> Known:
-        """What the store knows when it comes."""
+    def known(self, user: User | None, rules: Rules, rule: str = RULE.name) -> Known:
+        """What the store knows when it comes: a question was put under that rule, for that site's usual backend."""
         asked = None if user is None else user.id
+        code = replace(challenge(), password_passed=True)
+        password = replace(challenge(ChallengeKind.PASSWORD, 1), user_id=asked)
         pending = {
-            "code question": replace(challenge(), user_id=asked),
-            "code question, last try": replace(challenge(tries=1), user_id=asked),
-            "code question, no password": replace(challenge(), user_id=asked, password_passed=False),
-            "question: a namesake's": replace(challenge(), user_id=8),
-            "password question": replace(challenge(ChallengeKind.PASSWORD, 1), user_id=asked),
-            "password question, empty answer": replace(challenge(ChallengeKind.PASSWORD, 1), user_id=asked),
-            "question: another client's": replace(challenge(), nas="ssh"),
-            "question: another person's": challenge(name="bob"),
-            "question: expired": replace(challenge(), expires=NOW),
+            "code question": replace(code, user_id=asked),
+            "code question, last try": replace(code, tries=1, user_id=asked),
+            "code question, no password": replace(code, user_id=asked, password_passed=False),
+            "question: a namesake's": replace(code, user_id=8),
+            "password question": password,
+            "password question, empty answer": password,
+            "question: another client's": replace(code, nas="ssh"),
+            "question: another person's": replace(code, user_name="bob", user_id=None),
+            "question: expired": replace(code, expires=NOW),
         }.get(self.name)
+        if pending is not None:
+            pending = replace(pending, rule=rule, backend=rules.primary.name)
         return Known(user=user, challenge=pending)
 
 
@@ -206,10 +216,10 @@ class Case:
         """Let the program decide."""
         code, token, _ = CODES[self.code]
         user = PEOPLE[self.person][0](token)
-        rules = replace(RULES, primary_checks=self.primary != "none")
-        return run(self.packet.request(self.flow, code), self.packet.known(user), self.ask, rules=rules)
+        rules = checked_by(self.primary)
+        return run(self.packet.request(self.flow, code), self.packet.known(user, rules), self.ask, rules=rules)
 
-    def ask(self, password: bytes) -> Verdict:
+    def ask(self, password: bytes | None) -> Verdict:
         """What the primary backend says. Even one that passes refuses a wrong password; `none` passes everything."""
         if self.primary == "none" or (self.primary == "passes" and password == PASSWORD):
             return Verdict.PASSED
@@ -291,6 +301,7 @@ def check_accept(case: Case, accept: Accept) -> None:
     assert spent[0].to > COUNTER
     assert closed == ([HANDLE] if "code question" in case.packet.name else [])
     assert not any(isinstance(effect, OpenChallenge) for effect in accept.effects)
+    assert accept.token is not None
     assert accept.token.id == HOTP.id
 
 
@@ -349,8 +360,9 @@ def test_whom_no_rule_fits_looks_like_somebody_with_a_wrong_code(flow: Flow, rul
     """The same questions and the same refusals, and never an Accept: who is in which group is nobody's business."""
     for packet, primary in product(PACKETS, PRIMARIES):
         case = Case(flow, packet, primary, "next", "able")
-        checked = replace(rules, primary_checks=primary != "none")
-        decided = run(packet.request(flow, hotp(0)), packet.known(ALICE), case.ask, rules=checked)
+        checked = checked_by(primary, rules)
+        known = packet.known(ALICE, checked, NO_RULE.name)
+        decided = run(packet.request(flow, hotp(0)), known, case.ask, rules=checked)
         assert on_the_wire(decided) == on_the_wire(replace(case, code="wrong").decide()), (packet, primary)
 
 
@@ -363,7 +375,7 @@ def test_refusals_that_ask_nobody_and_change_nothing(
     request_changes, known_changes, rules = refusal
     for packet in PACKETS:
         request = replace(packet.request(flow, hotp(0)), **request_changes)  # type: ignore[arg-type]
-        known = replace(packet.known(ALICE), **known_changes)  # type: ignore[arg-type]
+        known = replace(packet.known(ALICE, rules), **known_changes)  # type: ignore[arg-type]
         decided = run(request, known, rules=rules)
         assert isinstance(decided.outcome, Reject)
         assert decided.outcome.effects == ()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from radiusd2fa.core.names import MAX_OCTETS, canonical
+from radiusd2fa.core.names import MAX_OCTETS, canonical, canonical_group, read_name, split_realm
 
 NOBODY: Final = {
     "nothing": b"",
@@ -55,7 +55,8 @@ NOBODY: Final = {
 @pytest.mark.parametrize("strip_realm", [False, True])
 def test_names_of_nobody(raw: bytes, strip_realm: bool) -> None:
     """Controls, invisible characters, odd spaces, broken UTF-8 and overlong names are refused, never repaired."""
-    assert canonical(raw, strip_realm=strip_realm) is None
+    assert canonical(raw) is None
+    assert read_name(raw, strip_realm=strip_realm) == (None, "")
 
 
 ONE_PERSON: Final = (
@@ -111,7 +112,79 @@ REALMS: Final = (
 @pytest.mark.parametrize(("raw", "name"), REALMS)
 def test_realms_where_the_client_strips_them(raw: bytes, name: str | None) -> None:
     """``DOMAIN\\user`` and ``user@realm`` are ``user``, for a client that says so; with nothing left, nobody."""
-    assert canonical(raw, strip_realm=True) == name
+    assert read_name(raw, strip_realm=True)[0] == name
+
+
+WITH_REALM: Final = (
+    (b"alice", "alice", "alice", ""),
+    (b"Alice@Example.org", "alice", "alice@example.org", "example.org"),
+    (b"EXAMPLE\\Alice", "alice", "example\\alice", "example"),
+    (b"EXAMPLE\\alice@example.org", "alice", "example\\alice@example.org", "example"),
+    (b"alice@one@two", "alice", "alice@one@two", "two"),
+    (b"alice@", "alice", "alice@", ""),
+    (b"\\alice", "alice", "\\alice", ""),
+    ("josé@Ärzte.example".encode(), "josé", "josé@ärzte.example", "ärzte.example"),
+    ("jose\N{COMBINING ACUTE ACCENT}@x".encode(), "josé", "josé@x", "x"),
+    (b"alice smith@x", "alice smith", "alice smith@x", "x"),
+    (b"alice@ x", "alice", "alice@ x", " x"),
+)
+
+
+@pytest.mark.parametrize(("raw", "stripped", "whole", "realm"), WITH_REALM)
+def test_the_realm_is_known_whether_it_is_stripped_or_not(raw: bytes, stripped: str, whole: str, realm: str) -> None:
+    """Rules choose by it in both cases; it is canonical as the name is."""
+    assert read_name(raw, strip_realm=True) == (stripped, realm)
+    assert read_name(raw, strip_realm=False) == (whole, realm)
+    assert split_realm(whole)[1] == realm
+
+
+SPLIT: Final = (
+    ("alice", "alice", ""),
+    ("alice@example.org", "alice", "example.org"),
+    ("alice@one@two", "alice@one", "two"),
+    ("example\\alice", "alice", "example"),
+    ("@", "", ""),
+    ("\\", "", ""),
+    ("", "", ""),
+)
+
+
+@pytest.mark.parametrize(("name", "user", "realm"), SPLIT)
+def test_a_name_taken_apart(name: str, user: str, realm: str) -> None:
+    """The last ``@`` and the first backslash count, for directories that are asked with one part only."""
+    assert split_realm(name) == (user, realm)
+
+
+GROUPS: Final = (
+    ("Domain Admins", "domain admins"),
+    ("NETADMIN", "netadmin"),
+    ("Stra\N{LATIN SMALL LETTER SHARP S}e", "strasse"),
+    ("Jose\N{COMBINING ACUTE ACCENT}", "josé"),
+    ("cn=Ops,ou=Groups,dc=example,dc=org", "cn=ops,ou=groups,dc=example,dc=org"),
+    ("g" * 1000, "g" * 1000),
+)
+
+
+@pytest.mark.parametrize(("text", "group"), GROUPS)
+def test_spellings_of_one_group(text: str, group: str) -> None:
+    """Case and the two ways to write an accent make no difference, and a DN may be long."""
+    assert canonical_group(text) == canonical_group(text.upper()) == canonical_group(group) == group
+
+
+NO_GROUPS: Final = ("", " ", " ops", "ops ", "ops\n", "o\0ps", "o\nps", "ops\u200b", "o\u00a0ps", "\ud800")
+
+
+@pytest.mark.parametrize("text", NO_GROUPS)
+def test_groups_of_nobody(text: str) -> None:
+    """A list of groups is kept line by line: no group holds a line feed, a control or what cannot be seen."""
+    assert canonical_group(text) is None
+
+
+@given(st.text(max_size=60))
+def test_a_canonical_group_is_its_own(text: str) -> None:
+    """The one spelling is spelt so itself."""
+    group = canonical_group(text)
+    assert group is None or (canonical_group(group) == group and "\n" not in group)
 
 
 def test_realms_where_the_client_does_not() -> None:
@@ -126,10 +199,10 @@ def test_realms_where_the_client_does_not() -> None:
 def test_a_canonical_name_is_its_own(raw: bytes) -> None:
     """The canonical form of a canonical form is itself, fits into User-Name, and holds nothing invisible."""
     for strip_realm in (False, True):
-        name = canonical(raw, strip_realm=strip_realm)
+        name, _ = read_name(raw, strip_realm=strip_realm)
         if name is None:
             continue
-        assert canonical(name.encode(), strip_realm=strip_realm) == name
+        assert read_name(name.encode(), strip_realm=strip_realm)[0] == name
         assert 0 < len(name.encode()) <= MAX_OCTETS
         assert name.isprintable()
         assert name == name.strip()

@@ -14,8 +14,11 @@ import mypy.api
 import pytest
 
 from radiusd2fa.core import (
+    accounts,
     answer,
+    attributes,
     ceremonies,
+    choosing,
     finding,
     invitation,
     judging,
@@ -28,6 +31,8 @@ from radiusd2fa.core import (
 from radiusd2fa.core.model import (
     Accept,
     AccessRequest,
+    Account,
+    AddAccount,
     Challenge,
     ChallengeKind,
     Chap,
@@ -41,6 +46,7 @@ from radiusd2fa.core.model import (
     PendingChallenge,
     PrimaryAnswer,
     Reason,
+    Relay,
     ReplacePasswordHash,
     Token,
     User,
@@ -81,7 +87,30 @@ PRINTED: Final = (
     NeedPrimary(OCTETS),
     answer.TypedCode(OCTETS),
     answer.ChapAnswer(CHAP),
-    judging.Facts(REQUEST, "alice", KNOWN, 0.0, OCTETS, Rules(), Rule("all"), {}),
+    judging.Facts(
+        request=REQUEST,
+        name="alice",
+        known=KNOWN,
+        now=0.0,
+        nonce=OCTETS,
+        site=Rules(),
+        rules=Rules(),
+        rule=Rule("all"),
+        flow=model.Flow.CHALLENGE,
+        blind=False,
+        backend=rules.LOCAL,
+        groups=("staff",),
+        factors={},
+    ),
+    choosing.Circumstances("vpn", "alice", attributes=((2, OCTETS),)),
+    Relay("Code: ", OCTETS, "192.0.2.1:1812"),
+    PrimaryAnswer(Verdict.PASSED, CANARY, account=Account("id", ("staff",)), attributes=((25, OCTETS),)),
+    PrimaryAnswer(Verdict.CHALLENGED, relay=Relay("Code: ", OCTETS, "192.0.2.1:1812")),
+    accounts.Waiver(Reason.GRACE, for_the_unenrolled=True),
+    Accept((AddAccount("alice", "ldap", "id", (), 0.0),), None, passed_on=((25, OCTETS),)),
+    AccessRequest(Nas("vpn"), "alice", OCTETS, attributes=((2, OCTETS),)),
+    NeedPrimary(OCTETS, relay=Relay("Code: ", OCTETS, "192.0.2.1:1812")),
+    attributes.ReplyAttribute("Tunnel-Password", 69, salted=True, pair=(69, OCTETS), template=(OCTETS,)),
     judging.Judgement(Reason.OK, TOKEN, finding.Matched(1, 2, 0)),
     KEY,
     CEREMONY,
@@ -103,9 +132,24 @@ def test_nothing_printed_shows_a_secret(noun: object) -> None:
     assert CANARY not in f"{noun} {noun!s} {[noun]!r}"
 
 
+MODULES: Final = (
+    accounts,
+    answer,
+    attributes,
+    ceremonies,
+    choosing,
+    finding,
+    invitation,
+    judging,
+    login,
+    model,
+    responder,
+    rules,
+    texts,
+)
 NOUNS: Final = [
     noun
-    for module in (model, rules, answer, finding, judging, login, responder, texts, invitation, ceremonies)
+    for module in MODULES
     for noun in vars(module).values()
     if dataclasses.is_dataclass(noun) and isinstance(noun, type) and noun.__module__ == module.__name__
 ]
@@ -122,6 +166,9 @@ MAY_BE_SHOWN: Final = {
     "client_data": {"RegistrationAnswer", "StationAnswer"},
     "authenticator_data": {"StationAnswer"},
     "attestation_object": {"RegistrationAnswer"},
+    # what the site has written into its rules
+    "values": {"AttributeCondition"},
+    "prefixes": {"AttributeCondition"},
 }
 """Fields that look like a secret and are none, with the nouns that may show them."""
 

@@ -11,8 +11,9 @@ from typing import Final
 
 import pytest
 
+from radiusd2fa.core.choosing import Circumstances
 from radiusd2fa.core.risk import WORTH_A_WARNING, guesses_a_day, yearly_risk
-from radiusd2fa.core.rules import FACTORS, HotpRules, Rule, Rules, ThrottleRules, TotpRules
+from radiusd2fa.core.rules import FACTORS, NO_RULE, HotpRules, Rule, Rules, ThrottleRules, TotpRules
 
 ADMINS: Final = Rule("admins", ("hotp",), clients=frozenset({"switch"}), groups=frozenset({"netadmin", "ops"}))
 BOB: Final = Rule("bob", ("totp",), users=frozenset({"bob"}))
@@ -36,20 +37,20 @@ WHO: Final = (
 
 @pytest.mark.parametrize(("client", "user", "groups", "name"), WHO)
 def test_the_first_rule_that_fits(client: str, user: str, groups: tuple[str, ...], name: str | None) -> None:
-    """Client, user and group must all fit; the first such rule decides; where none does, None."""
-    rule = SITE.for_login(client, user, groups)
-    assert (None if rule is None else rule.name) == name
+    """Client, user and group must all fit; the first such rule decides; where none does, NO_RULE."""
+    rule = SITE.for_login(Circumstances(client, user, groups=groups))
+    assert (None if rule is NO_RULE else rule.name) == name
 
 
 def test_without_rules_nobody() -> None:
     """A site with an empty list of rules lets nobody in."""
-    assert Rules(rules=()).for_login("vpn", "alice", ()) is None
+    assert Rules(rules=()).for_login(Circumstances("vpn", "alice")) is NO_RULE
 
 
 def test_a_site_that_says_nothing() -> None:
     """By default everybody may use every kind of code there is, with the windows that the RFCs suggest."""
-    rule = Rules().for_login("any", "body", ())
-    assert rule is not None
+    rule = Rules().for_login(Circumstances("any", "body"))
+    assert rule is not NO_RULE
     assert rule.factors == ("totp", "hotp")
     assert (Rules().hotp.look_ahead, Rules().totp.steps_either_side) == (10, 1)
     assert Rules().totp.widen_every == 0

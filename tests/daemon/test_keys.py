@@ -26,7 +26,7 @@ from radiusd2fa.core.model import Token
 from radiusd2fa.emulators.softkey import Misbehaviour, SoftKey
 from radiusd2fa.emulators.softkey.pty import PtyKey
 from radiusd2fa.primary.local import hasher
-from radiusd2fa.settings import load_settings
+from radiusd2fa.settings import LocalSettings
 from radiusd2fa.store.keyring import Keyring
 from radiusd2fa.store.registry import Registry
 from radiusd2fa.store.waiting import Waiting, WaitingRoom
@@ -330,7 +330,7 @@ def test_two_hundred_touches_that_are_awaited_cost_little(tmp_path: Path) -> Non
 
 
 def _populate(site: Site, keys: dict[str, bare.Key]) -> None:
-    hashed = hasher(load_settings(site.config).primary).hash(PASSWORD.encode())
+    hashed = hasher(LocalSettings(memory_kib=64, passes=1)).hash(PASSWORD.encode())
     opened = vault.load(site.folder / "vault.key")
     with Registry(site.database, opened, "root") as registry, Keyring(site.database, opened, "root") as keyring:
         for number, (name, key) in enumerate(keys.items()):

@@ -16,14 +16,25 @@ import pytest
 from argon2 import PasswordHasher
 from argon2.exceptions import HashingError, VerificationError
 
-from radiusd2fa.core.model import PrimaryAnswer, User, Verdict
-from radiusd2fa.primary.local import LocalPasswords, hasher, open_backend
-from radiusd2fa.settings import PrimarySettings
+from radiusd2fa.core.model import PrimaryAnswer, Reason, User, Verdict
+from radiusd2fa.primary import Question, local
+from radiusd2fa.primary.local import LocalPasswords, hasher
+from radiusd2fa.settings import LocalSettings
 
-SETTINGS: Final = PrimarySettings(memory_kib=64, passes=1, workers=2, queue=8)
+SETTINGS: Final = LocalSettings(memory_kib=64, passes=1, workers=2, queue=8)
 HASH: Final = hasher(SETTINGS).hash(b"hunter2")
 ALICE: Final = User(id=1, name="alice", password_hash=HASH)
 PATIENCE: Final = 20.0
+
+
+def open_backend(settings: LocalSettings) -> LocalPasswords:
+    """Open it as ``primary.open_primary`` does; it has nothing to say."""
+    return local.open_backend(settings, lambda level, sentence: pytest.fail(f"{level}: {sentence}"))
+
+
+def about(user: User | None, password: bytes | None) -> Question:
+    """Ask about alice, whatever the store knows."""
+    return Question("alice", password, user)
 
 
 @pytest.fixture
@@ -34,10 +45,10 @@ def passwords() -> Iterator[LocalPasswords]:
     backend.close()
 
 
-def ask(backend: LocalPasswords, user: User | None, password: bytes) -> PrimaryAnswer:
+def ask(backend: LocalPasswords, user: User | None, password: bytes | None) -> PrimaryAnswer:
     """Ask, and wait for the answer."""
     answers: SimpleQueue[PrimaryAnswer] = SimpleQueue()
-    backend.verify(user, password, answers.put)
+    backend.verify(about(user, password), answers.put)
     return answers.get(timeout=PATIENCE)
 
 
@@ -90,6 +101,16 @@ def test_not_even_the_hash_of_nobody_can_be_guessed(passwords: LocalPasswords, m
     """Were the decoy hash to match, somebody unknown would still be refused."""
     monkeypatch.setattr(passwords, "_nobodys_hash", HASH)
     assert ask(passwords, None, b"hunter2") == PrimaryAnswer(Verdict.REFUSED)
+
+
+@pytest.mark.parametrize("user", [ALICE, replace(ALICE, password_hash=None), replace(ALICE, enabled=False), None])
+def test_without_a_password_nothing_is_hashed(
+    passwords: LocalPasswords, user: User | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether there is such an account is all that is said, of nobody that there is none."""
+    monkeypatch.setattr(PasswordHasher, "verify", lambda *_: pytest.fail("hashed"))
+    expected = PrimaryAnswer(Verdict.REFUSED, reason=Reason.ACCOUNT_UNKNOWN)
+    assert ask(passwords, user, None) == (expected if user is None else PrimaryAnswer(Verdict.PASSED))
 
 
 BROKEN: Final = {
@@ -234,13 +255,13 @@ def test_a_flood_is_bounded(passwords: LocalPasswords, monkeypatch: pytest.Monke
     gate = Gate(monkeypatch)
     answers: SimpleQueue[PrimaryAnswer] = SimpleQueue()
     for _ in range(10):
-        passwords.verify(ALICE, b"hunter2", answers.put)
+        passwords.verify(about(ALICE, b"hunter2"), answers.put)
     for _ in range(2):
         gate.begun.get(timeout=PATIENCE)
     assert answers.empty()
     for _ in range(100):
         at_once: list[PrimaryAnswer] = []
-        passwords.verify(ALICE, b"hunter2", at_once.append)
+        passwords.verify(about(ALICE, b"hunter2"), at_once.append)
         assert at_once == [PrimaryAnswer(Verdict.UNAVAILABLE)]
     gate.opened.set()
     assert [answers.get(timeout=PATIENCE).verdict for _ in range(10)] == [Verdict.PASSED] * 10
@@ -255,7 +276,7 @@ def test_closing_answers_everybody_once(monkeypatch: pytest.MonkeyPatch) -> None
     gate = Gate(monkeypatch)
     answers: SimpleQueue[Verdict] = SimpleQueue()
     for _ in range(10):
-        backend.verify(ALICE, b"hunter2", lambda answer: answers.put(answer.verdict))
+        backend.verify(about(ALICE, b"hunter2"), lambda answer: answers.put(answer.verdict))
     for _ in range(2):
         gate.begun.get(timeout=PATIENCE)
     closing = threading.Thread(target=backend.close)
@@ -285,6 +306,6 @@ def test_a_done_that_fails_takes_no_room_away(passwords: LocalPasswords, caplog:
         raise RuntimeError("the loop is gone")
 
     for _ in range(40):
-        passwords.verify(ALICE, b"hunter3", failing)
+        passwords.verify(about(ALICE, b"hunter3"), failing)
         assert ask(passwords, ALICE, b"hunter2").verdict is Verdict.PASSED
     assert "hunter" not in caplog.text

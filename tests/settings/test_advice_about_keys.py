@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from radiusd2fa.core import ceremonies
-from radiusd2fa.core.judging import Facts
+from radiusd2fa.core.accounts import gather
 from radiusd2fa.core.model import AccessRequest, Flow, Known, Nas
 from radiusd2fa.core.rules import CEREMONIES, FidoRules, Rule, Rules, Station
 from radiusd2fa.settings import Settings
@@ -46,8 +46,8 @@ DOUBTFUL = {
         (FIDO, LOBBY, "rules: [{name: a, ceremonies: [ssh]}]"),
         (),
         (
-            "rule a: no security key can answer at lab: the client has no host_names; write the names that people type "
-            "behind `ssh`"
+            "line 9: rule a: no security key can answer at lab: the client has no host_names; write the names that "
+            "people type behind `ssh`"
         ),
     ),
     "ssh beside a station, without host names": (
@@ -62,20 +62,20 @@ DOUBTFUL = {
         (FIDO, LOBBY, "rules: [{name: a, factors: [fido]}]"),
         (),
         (
-            "rule a: it allows ssh, and none of its clients has host_names; write the names that people type behind "
-            "`ssh`, or leave ssh out of its ceremonies"
+            "line 9: rule a: it allows ssh, and none of its clients has host_names; write the names that people type "
+            "behind `ssh`, or leave ssh out of its ceremonies"
         ),
     ),
     "keys alone, and a client without": (
         (BASTION, VPN, FIDO, LOBBY, "rules: [{name: a, factors: [fido]}]"),
         (),
-        f"rule a: no security key can answer at vpn: {NO_HOSTS}; {HOW}",
+        f"line 11: rule a: no security key can answer at vpn: {NO_HOSTS}; {HOW}",
     ),
     "a station alone, and a client without": (
         (BASTION, FIDO, LOBBY, "rules: [{name: a, ceremonies: [station]}]"),
         (),
         (
-            "rule a: no security key can answer at bastion: no station serves this client; "
+            "line 10: rule a: no security key can answer at bastion: no station serves this client; "
             "name it under the clients of a station"
         ),
     ),
@@ -83,7 +83,7 @@ DOUBTFUL = {
         (FIDO, "rules: [{name: a, ceremonies: [station]}]"),
         ("host_names: [lab]",),
         (
-            "rule a: no security key can answer at lab: no station serves this client; "
+            "line 9: rule a: no security key can answer at lab: no station serves this client; "
             "name it under the clients of a station"
         ),
     ),
@@ -91,8 +91,8 @@ DOUBTFUL = {
         (FIDO, LOBBY, "rules: [{name: a, ceremonies: [ssh, station, paste]}]"),
         ("host_names: [lab]", "flow: append"),
         (
-            "rule a: no security key can answer at lab: its flow append asks no question that a key could answer; "
-            "write flow: auto"
+            "line 11: rule a: no security key can answer at lab: its flow append asks no question that a key could "
+            "answer; write flow: auto"
         ),
     ),
     "stations without a relying party": (
@@ -155,7 +155,7 @@ def test_paste_is_not_said_at_every_start(site: Site) -> None:
     loaded = site.with_sections(BASTION, FIDO, rules.replace("a, ", "a, when: {users: [x]}, ", 1))
     (sentence,) = about_paste(loaded.rules.rules)
 
-    assert sentence.startswith("rule a: it allows paste, so whoever passes our prompt on to a person")
+    assert sentence.startswith("line 9: rule a: it allows paste, so whoever passes our prompt on to a person")
     assert not any("paste" in warning for warning in loaded.warnings)
 
 
@@ -174,7 +174,7 @@ def test_an_obstacle_is_there_when_the_daemon_makes_no_offer(
     rules = Rules((rule,), fido=FidoRules("a.example", "https://a.example"), stations=stations)
     for flow in (Flow.CHALLENGE, Flow.AUTO, Flow.CODE_ONLY):
         nas = Nas("lab", flow, host_names=host_names)
-        facts = Facts(AccessRequest(nas, "alice"), "alice", Known(), 0.0, b"", rules, rule, {})
+        facts = gather(AccessRequest(nas, "alice"), "alice", Known(), 0.0, b"", rules, {})
         offer = ceremonies.offer(facts, password_passed=False)
         possible = {way for way in CEREMONIES if obstacle(way, rule, nas, stations) is None}
 

@@ -247,6 +247,12 @@ VALUES = """
     fido fido.rp_id fido.origin fido.attestation fido.attestation.aaguids fido.attestation.roots
     fido.attestation.metadata clients.lab.host_names stations stations.lobby.clients
     stations.lobby.usb stations.lobby.reader rules.ceremonies rules.user_verification rules.on_clone
+    clients.lab.profile clients.lab.tags clients.lab.reply clients.lab.reply.Class clients.lab.prompt_ending
+    primary primary.search_password backends backends.old backends.old.servers dictionaries time_zone networks
+    networks.office languages languages.de languages.de.key_way rules.when.tags rules.when.groups rules.when.realms
+    rules.when.networks rules.when.days rules.when.hours rules.when.attributes rules.when.attributes.NAS-Port-Type
+    rules.primary rules.enrolment rules.enrolment.grace_until rules.enrolment.upstream rules.skip.networks
+    rules.skip.until rules.reply rules.reply.Service-Type rules.language rules.hotp.look_ahead
 """
 
 

@@ -13,18 +13,19 @@ from pathlib import Path
 import pytest
 
 from radiusd2fa.core.model import Flow, Nas
-from radiusd2fa.core.rules import FACTORS, FidoRules, Rule, Rules, Station
+from radiusd2fa.core.rules import FACTORS, LOCAL, NOBODY, FidoRules, Rule, Rules, Station
 from radiusd2fa.settings import (
     AttestationSettings,
     ClientSettings,
     Endpoint,
+    LocalSettings,
     LogSettings,
-    PrimarySettings,
     Settings,
     StationSettings,
     SyslogSettings,
     load_settings,
 )
+from radiusd2fa.settings.calendar import minutes_of_week
 
 from .conftest import SECRET, Site, minimal
 
@@ -44,10 +45,11 @@ def test_a_minimal_file_has_every_default(site: Site) -> None:
         store=f"sqlite:///{site.folder}/radiusd2fa.db",
         vault_key=site.folder / "vault.key",
         clients=(ClientSettings(Nas("lab"), (ip_network("127.0.0.1/32"),), (SECRET.encode(),)),),
-        primary=PrimarySettings(),
-        rules=Rules(),
+        primary=LocalSettings(),
+        rules=Rules(backends={"local": LOCAL, "none": NOBODY}, minute_of_week=minutes_of_week(None)),
         syslog=SyslogSettings(),
         log=LogSettings(),
+        backends=(LocalSettings(),),
         warnings=(),
     )
 
@@ -102,8 +104,8 @@ GOOD = {
     "challenge: {resync_lifetime: 2s}": ("rules.challenge.resync_lifetime", 2.0),
     "challenge: {password_prompt: 'Your password: '}": ("rules.challenge.password_prompt", "Your password: "),
     f"challenge: {{code_prompt: '{'x' * 198}: '}}": ("rules.challenge.code_prompt", "x" * 198 + ": "),
-    "primary: {kind: none}": ("rules.primary_checks", False),
-    "primary: {kind: local}": ("rules.primary_checks", True),
+    "primary: {kind: none}": ("rules.primary", NOBODY),
+    "primary: {kind: local}": ("rules.primary", LOCAL),
     "primary: {memory_kib: 65536}": ("primary.memory_kib", 65536),
     "primary: {queue: 1}": ("primary.queue", 1),
     "syslog: off": ("syslog", None),
@@ -245,9 +247,15 @@ def test_rules_are_read_in_order_with_canonical_user_names(site: Site) -> None:
     )
 
     assert loaded.rules.rules == (
-        Rule("admins", ("hotp",), frozenset({"lab"}), frozenset({"alice", "jos\xe9", "no", "123"})),
-        Rule("staff", groups=frozenset({"Staff"})),
-        Rule("all"),
+        Rule(
+            "admins",
+            ("hotp",),
+            line=8,
+            clients=frozenset({"lab"}),
+            users=frozenset({"alice", "jos\xe9", "no", "123"}),
+        ),
+        Rule("staff", line=11, groups=frozenset({"staff"})),
+        Rule("all", line=12),
     )
     assert loaded.warnings == ()
 
@@ -420,7 +428,7 @@ def test_a_secret_of_sixteen_characters_is_enough(site: Site) -> None:
 DOUBTFUL_SECTIONS = {
     "challenge: {code_prompt: 'Código: '}": "challenge.code_prompt: it is not plain ASCII",
     "primary: {memory_kib: 1024}": "primary: its password hashes cost less than the default",
-    "rules: [{name: all}, {name: late}]": "rule late: it never applies, because rule all above it fits everybody",
+    "rules: [{name: all}, {name: late}]": "line 7: rule late: it never applies, because rule all above it fits",
     "fido: {rp_id: a.example}": "rule all: no security key can answer at lab: the client has no host_names",
     "stations: {door: {clients: [lab]}}": "stations: they are for security keys, and there is no section fido:",
     "fido: {rp_id: a.example}\nrules: [{name: a, ceremonies: [station]}]\n"

@@ -279,8 +279,8 @@ def test_the_tokens_of_somebody_removed(site: Site) -> None:
 def test_a_name_that_is_given_again_is_somebody_new(site: Site) -> None:
     """Nothing of the one who left is left for the one who comes: no token, no password, no group, no open question."""
     site.sql(
-        "INSERT INTO challenges SELECT '55', 'vpn', name, id, 'code', 1, '1', 1e12, 3, NULL, 0, 0, 0, '', NULL "
-        "FROM users WHERE name = 'alice'"
+        "INSERT INTO challenges (handle, nas, user_name, user_id, kind, password_passed, login, expires, tries) "
+        "SELECT '55', 'vpn', name, id, 'code', 1, '1', 1e12, 3 FROM users WHERE name = 'alice'"
     )
     done(site, lambda r: r.remove_user("alice", NOW))
     done(site, lambda r: r.add_user("alice", None, (), LATER))
@@ -293,8 +293,8 @@ def test_a_name_that_is_given_again_is_somebody_new(site: Site) -> None:
 def test_a_new_password_ends_what_began_with_the_old_one(site: Site) -> None:
     """Whoever was asked for a code on the strength of the old password begins again; others' questions stay."""
     site.sql(
-        "INSERT INTO challenges SELECT name, 'vpn', name, id, 'code', 1, '1', 1e12, 3, NULL, 0, 0, 0, '', NULL "
-        "FROM users ORDER BY id"
+        "INSERT INTO challenges (handle, nas, user_name, user_id, kind, password_passed, login, expires, tries) "
+        "SELECT name, 'vpn', name, id, 'code', 1, '1', 1e12, 3 FROM users ORDER BY id"
     )
     done(site, lambda r: r.set_password("alice", "$argon2id$new", LATER))
     assert site.sql("SELECT user_name FROM challenges") == [("bob",)]
