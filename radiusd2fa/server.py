@@ -21,7 +21,7 @@ from radiusd2fa.audit import Journal
 from radiusd2fa.clients import ClientTable, Refused, Vetted, access_request, vet
 from radiusd2fa.core.attributes import Person
 from radiusd2fa.core.finding import Find
-from radiusd2fa.core.login import NONCE_OCTETS, decide, login_id
+from radiusd2fa.core.login import decide
 from radiusd2fa.core.model import (
     Accept,
     AccessRequest,
@@ -39,6 +39,7 @@ from radiusd2fa.core.model import (
     WriteEvent,
 )
 from radiusd2fa.core.names import split_realm
+from radiusd2fa.core.nonce import NONCE_OCTETS, login_id
 from radiusd2fa.listeners.udp import Datagram, UdpListener
 from radiusd2fa.primary import Primary, Question
 from radiusd2fa.radius.attributes import Attribute, reply_message

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from radiusd2fa.core.choosing import Circumstances, within
 from radiusd2fa.core.finding import Find
-from radiusd2fa.core.judging import Facts
+from radiusd2fa.core.judging import Facts, Judgement
 from radiusd2fa.core.model import (
     AccessRequest,
     Account,
@@ -20,14 +20,17 @@ from radiusd2fa.core.model import (
     Effect,
     Flow,
     Known,
+    NeedPrimary,
     NoteAccount,
     PrimaryAnswer,
     Reason,
+    Silence,
     User,
+    Verdict,
 )
 from radiusd2fa.core.names import has_one_reading
 from radiusd2fa.core.record import record
-from radiusd2fa.core.rules import NO_RULE, Backend, Rule, Rules
+from radiusd2fa.core.rules import LOCAL_ACCOUNTS, NO_RULE, Backend, Rule, Rules
 
 
 def gather(
@@ -157,6 +160,53 @@ def _usual_source(facts: Facts) -> str:
         request.nas.name, facts.name, request.realm, facts.groups, request.caller, facts.now, request.attributes
     )
     return facts.site.backend_for(at).source
+
+
+@record
+class Standing:
+    """What the directory has said about somebody whose password nobody checks."""
+
+    noted: tuple[Effect, ...] = ()
+    """What to remember of it."""
+    reason: Reason | None = None
+    """Why they may not log in, whatever their token says."""
+
+    def over(self, judgement: Judgement) -> Judgement:
+        """The judgement that counts: of somebody who may not log in no code is right, and none is a guess."""
+        return judgement if self.reason is None else Judgement(self.reason, judgement.token)
+
+
+def still_there(facts: Facts) -> Standing | NeedPrimary | Silence:
+    """Where nobody checks a password, ask the directory that the person comes from whether they may still log in.
+
+    Whatever the code is, and for strangers too: a directory that does not answer is silence whatever was typed.
+    """
+    user = facts.known.user
+    source = facts.backend if user is None else facts.site.backend(user.source)
+    if source is None and user is not None and user.source != LOCAL_ACCOUNTS:
+        return Standing(reason=Reason.ACCOUNT_ELSEWHERE)  # nobody can be asked about them any more
+    if source is None or not source.looks_up:
+        return Standing()
+    answer = facts.known.primary.get(None)
+    if answer is None:
+        return NeedPrimary(None, source.name)
+    if answer.verdict is Verdict.UNAVAILABLE:
+        return Silence(Reason.PRIMARY_UNAVAILABLE)
+    if user is None:
+        return Standing()
+    if answer.verdict is not Verdict.PASSED:
+        return Standing(reason=answer.reason or Reason.ACCOUNT_UNKNOWN)
+    noted = note_account(facts, answer, source)
+    if isinstance(noted, Reason):
+        return Standing(reason=noted)
+    if facts.backend.checks and _wants_a_password_by_now(facts):
+        return Standing(noted, Reason.PASSWORD_WANTED)  # so say the groups that they are in by now
+    return Standing(noted)
+
+
+def _wants_a_password_by_now(facts: Facts) -> bool:
+    """Whether the groups that the directory has just said put them under a rule with another flow."""
+    return facts.flow is Flow.CODE_ONLY and (facts.rule.flow or facts.request.nas.flow) is not Flow.CODE_ONLY
 
 
 # --- when a password is enough ----------------------------------------------------------------------------------------

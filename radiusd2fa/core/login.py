@@ -13,59 +13,50 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from radiusd2fa.core.accounts import Waiver, gather, is_upstreams, note_account, why_password_is_enough
+from radiusd2fa.core.accounts import (
+    Standing,
+    Waiver,
+    gather,
+    is_upstreams,
+    note_account,
+    still_there,
+    why_password_is_enough,
+)
 from radiusd2fa.core.answer import Answer, ChapAnswer, TypedCode
-from radiusd2fa.core.ceremonies import as_shown, ceremony, offer, prompt, read_answer
+from radiusd2fa.core.ceremonies import read_answer
+from radiusd2fa.core.counting import counted, counted_against_caller
 from radiusd2fa.core.finding import Asserted, Find, Matched
-from radiusd2fa.core.judging import DECOY, Facts, Judgement, able_tokens, judge, judge_unseen
+from radiusd2fa.core.judging import Facts, Judgement, judge, judge_unseen
 from radiusd2fa.core.model import (
     Accept,
     AccessRequest,
     AddAccount,
     AdvanceMovingFactor,
-    Challenge,
     ChallengeKind,
     ClearFailures,
     CloseChallenge,
-    ContestStations,
-    DisableToken,
     Effect,
-    Event,
     Flow,
-    KeyCeremony,
     Known,
     NeedPrimary,
     NoteLogin,
-    OpenChallenge,
     Outcome,
     PendingChallenge,
     PrimaryAnswer,
     Reason,
     RecordAssertion,
-    RecordCallerFailure,
-    RecordFailure,
     Reject,
     ReplacePasswordHash,
     Silence,
     Token,
     User,
     Verdict,
-    WriteEvent,
 )
-from radiusd2fa.core.record import record
+from radiusd2fa.core.questions import ask_for_code, ask_for_password, pass_on_question
+from radiusd2fa.core.readings import is_sshd_junk, readings_of
 from radiusd2fa.core.rules import LOCAL_ACCOUNTS, Rules
 
-NONCE_OCTETS: Final = 40
-"""Fresh random octets for each decision: 16 become the State, 8 the id of the login, 16 what a key must sign."""
-
-_SSHD_JUNK: Final = b"\b\n\r\x7fINCORRECT"
-_MOST_QUESTIONS_OF_UPSTREAM: Final = 8
 _NOT_EVERY_FACTOR: Final = "an Accept needs every factor"
-
-
-def login_id(known: Known, nonce: bytes) -> str:
-    """Return the id that ties together all packets of the login to which this packet belongs."""
-    return known.challenge.login if known.challenge is not None else nonce[16:24].hex()
 
 
 def decide(
@@ -87,7 +78,7 @@ def decide(
         return Reject(Reason.MSCHAP_NOT_POSSIBLE if request.mschap else Reason.NO_CREDENTIAL)
     if b"\0" in request.password:
         return Reject(Reason.BAD_PASSWORD_ENCODING)
-    if _is_sshd_junk(request.password):
+    if is_sshd_junk(request.password):
         return Reject(Reason.HOST_REFUSED_USER)
     if request.state is not None:
         return _answered(facts, request.password)
@@ -108,7 +99,7 @@ def _first_packet(facts: Facts, password: bytes) -> Outcome:
         case Flow.CHALLENGE:
             return _password_first(facts, password)
         case Flow.APPEND | Flow.PREPEND:
-            return _together(facts, _readings(facts, password) or [(password, b"")], whole=password)
+            return _together(facts, readings_of(facts, password) or [(password, b"")], whole=password)
         case Flow.AUTO:
             return _auto(facts, password)
 
@@ -119,7 +110,7 @@ def _password_first(facts: Facts, password: bytes, before: PendingChallenge | No
     ``before`` is the question that it answers, if one was asked: for the password, or by an upstream server.
     """
     if not password and before is None:
-        return _ask_for_password(facts) if facts.backend.checks else _ask_for_code(facts)
+        return ask_for_password(facts) if facts.backend.checks else ask_for_code(facts)
     closing = () if before is None else (CloseChallenge(before.handle, facts.now),)
     answer = facts.known.primary.get(password)
     if answer is None:
@@ -130,7 +121,7 @@ def _password_first(facts: Facts, password: bytes, before: PendingChallenge | No
         case Verdict.CHALLENGED:
             if facts.blind:  # only a right password could have led to a question
                 return _password_wrong(facts, Reason.UPSTREAM_ASKS, closing)
-            return _pass_on_question(facts, answer, closing, before)
+            return pass_on_question(facts, answer, closing, before)
         case Verdict.REFUSED:
             return _password_wrong(facts, answer.reason, closing)
         case Verdict.PASSED:
@@ -144,7 +135,7 @@ def _password_right(facts: Facts, answer: PrimaryAnswer, closing: tuple[Effect, 
     waiver = why_password_is_enough(facts)
     if waiver is not None:
         return _accept(facts, waiver, (*closing, *_rehash(facts, answer), *noted), password_settled=True, said=answer)
-    return _ask_for_code(
+    return ask_for_code(
         facts,
         (*closing, *_rehash(facts, answer), *noted),
         password_passed=facts.backend.checks,
@@ -155,35 +146,14 @@ def _password_right(facts: Facts, answer: PrimaryAnswer, closing: tuple[Effect, 
 def _password_wrong(facts: Facts, reason: Reason | None, closing: tuple[Effect, ...]) -> Outcome:
     """Refuse, or ask for the code all the same where the rule wants nobody to know before the end."""
     if facts.blind:
-        return _ask_for_code(facts, closing, doomed=reason or _wrong(facts))
+        return ask_for_code(facts, closing, doomed=reason or _wrong(facts))
     return _wrong_password(facts, reason, closing)
-
-
-def _pass_on_question(
-    facts: Facts, answer: PrimaryAnswer, closing: tuple[Effect, ...], before: PendingChallenge | None
-) -> Outcome:
-    """An upstream server asks something of its own; the answer will go back to it."""
-    relay = answer.relay
-    rounds = _MOST_QUESTIONS_OF_UPSTREAM if before is None or before.relay is None else before.tries - 1
-    if relay is None or rounds < 1:
-        return Reject(Reason.UPSTREAM_ASKS, closing)
-    challenge = replace(
-        _pending(facts, ChallengeKind.UPSTREAM, tries=rounds, password_passed=False),
-        relay=relay,
-    )
-    return Challenge(
-        effects=(*closing, OpenChallenge(challenge)),
-        prompt=relay.prompt,
-        state=challenge.handle,
-        reason=Reason.UPSTREAM_ASKS,
-        hidden=relay.hidden,
-    )
 
 
 def _code_alone(facts: Facts, octets: bytes) -> Outcome:
     """The NAS, or nobody, has checked the password: the code is all there is."""
     if not octets:
-        return _ask_for_code(facts)
+        return ask_for_code(facts)
     return _judged_alone(facts, TypedCode.read(octets) or Reason.NO_CODE)
 
 
@@ -195,7 +165,7 @@ def _chap(facts: Facts, answer: ChapAnswer) -> Outcome:
 
 
 def _judged_alone(facts: Facts, answer: Answer | Reason) -> Outcome:
-    standing = _still_there(facts)
+    standing = still_there(facts)
     if not isinstance(standing, Standing):
         return standing
     judgement = standing.over(judge(facts, answer))
@@ -204,55 +174,13 @@ def _judged_alone(facts: Facts, answer: Answer | Reason) -> Outcome:
     return _accept(facts, judgement, standing.noted, password_settled=not _password_wanted(facts))
 
 
-@record
-class Standing:
-    """What the directory has said about somebody whose password nobody checks."""
-
-    noted: tuple[Effect, ...] = ()
-    """What to remember of it."""
-    reason: Reason | None = None
-    """Why they may not log in, whatever their token says."""
-
-    def over(self, judgement: Judgement) -> Judgement:
-        """The judgement that counts: of somebody who may not log in no code is right, and none is a guess."""
-        return judgement if self.reason is None else Judgement(self.reason, judgement.token)
-
-
-def _still_there(facts: Facts) -> Standing | NeedPrimary | Silence:
-    """Where nobody checks a password, ask the directory that the person comes from whether they may still log in.
-
-    Whatever the code is, and for strangers too: a directory that does not answer is silence whatever was typed.
-    """
-    user = facts.known.user
-    source = facts.backend if user is None else facts.site.backend(user.source)
-    if source is None and user is not None and user.source != LOCAL_ACCOUNTS:
-        return Standing(reason=Reason.ACCOUNT_ELSEWHERE)  # nobody can be asked about them any more
-    if source is None or not source.looks_up:
-        return Standing()
-    answer = facts.known.primary.get(None)
-    if answer is None:
-        return NeedPrimary(None, source.name)
-    if answer.verdict is Verdict.UNAVAILABLE:
-        return Silence(Reason.PRIMARY_UNAVAILABLE)
-    if user is None:
-        return Standing()
-    if answer.verdict is not Verdict.PASSED:
-        return Standing(reason=answer.reason or Reason.ACCOUNT_UNKNOWN)
-    noted = note_account(facts, answer, source)
-    if isinstance(noted, Reason):
-        return Standing(reason=noted)
-    if facts.backend.checks and facts.flow is Flow.CODE_ONLY is not (facts.rule.flow or facts.request.nas.flow):
-        return Standing(noted, Reason.PASSWORD_WANTED)  # so say the groups that they are in by now
-    return Standing(noted)
-
-
 def _together(facts: Facts, readings: list[tuple[bytes, bytes]], *, whole: bytes | None = None) -> Outcome:
     """Password and code in one packet, which may be read in several ways: as ``whole`` where no code need be there.
 
     The codes are judged first, and one is spent only when the password before it is right too. Which passwords are
     asked about, and in which order, does not depend on the codes: a wrong password learns nothing about them.
     """
-    standing = Standing() if facts.backend.checks else _still_there(facts)
+    standing = Standing() if facts.backend.checks else still_there(facts)
     if not isinstance(standing, Standing):
         return standing
     if whole is not None and facts.backend.checks and facts.site.may_waive():
@@ -295,7 +223,7 @@ def _both_judged(
 
 def _auto(facts: Facts, text: bytes) -> Outcome:
     """Password and code together where it can be read so; else the whole is a password, even one ending in digits."""
-    readings = _readings(facts, text)
+    readings = readings_of(facts, text)
     outcome = _together(facts, readings) if readings else None
     if outcome is None or (isinstance(outcome, Reject) and not _a_password_passed(facts, readings)):
         return _password_first(facts, text)
@@ -321,24 +249,6 @@ def _static_challenge(facts: Facts, text: bytes) -> Outcome:
     if not code:
         return _password_first(facts, password)
     return _together(facts, [(password, code)])
-
-
-def _readings(facts: Facts, text: bytes) -> list[tuple[bytes, bytes]]:
-    """All ways to read password and code out of one text, by the lengths of the codes that this user's tokens show."""
-    # the rule may be another one once the directory has said the groups, so it has no say here
-    lengths = dict.fromkeys(token.digits for token in able_tokens(facts) or (DECOY,) if token.digits)
-    if facts.flow is Flow.PREPEND:
-        parts = [(text[n:], text[:n]) for n in lengths]
-    else:
-        parts = [(text[:-n], text[-n:]) for n in lengths]
-    return [(password, code) for password, code in parts if TypedCode.read(code) is not None]
-
-
-def _is_sshd_junk(password: bytes) -> bool:
-    """sshd sends this in place of the password of somebody whom the host does not know, cut to the typed length."""
-    if not password.startswith(b"\b"):
-        return False
-    return password == (_SSHD_JUNK * (len(password) // len(_SSHD_JUNK) + 1))[: len(password)]
 
 
 # --- the answer to a challenge ---------------------------------------------------------------------------------------
@@ -385,7 +295,7 @@ def _password_wanted(facts: Facts) -> bool:
 
 
 def _code_answered(facts: Facts, challenge: PendingChallenge, closing: CloseChallenge, text: bytes) -> Outcome:
-    standing = Standing() if challenge.password_passed or challenge.doomed else _still_there(facts)
+    standing = Standing() if challenge.password_passed or challenge.doomed else still_there(facts)
     if not isinstance(standing, Standing):
         return standing
     judgement = standing.over(judge(facts, read_answer(facts, challenge, text)))
@@ -401,9 +311,9 @@ def _code_answered(facts: Facts, challenge: PendingChallenge, closing: CloseChal
     # in vain from now on, but whoever has proved nothing must not learn that somebody is awaited at a station
     hopeless = judgement.reason is Reason.STATION_CONTESTED and challenge.password_passed
     if challenge.tries > 1 and not hopeless:
-        return _ask_for_code(
+        return ask_for_code(
             facts,
-            (closing, *standing.noted, *_counted(facts, judgement)),
+            (closing, *standing.noted, *counted(facts, judgement)),
             password_passed=challenge.password_passed,
             before=challenge,
             judgement=judgement,
@@ -411,98 +321,16 @@ def _code_answered(facts: Facts, challenge: PendingChallenge, closing: CloseChal
     return _refuse(facts, judgement, (closing, *standing.noted))
 
 
-# --- questions -------------------------------------------------------------------------------------------------------
-
-
-def _ask_for_password(facts: Facts) -> Challenge:
-    challenge = _pending(facts, ChallengeKind.PASSWORD, tries=1, password_passed=False)
-    return Challenge(
-        effects=(OpenChallenge(challenge),),
-        prompt=as_shown(facts.request.nas, facts.rules.challenge.password_prompt),
-        state=challenge.handle,
-        reason=Reason.PASSWORD_WANTED,
-        hidden=True,
-    )
-
-
-def _ask_for_code(
-    facts: Facts,
-    effects: tuple[Effect, ...] = (),
-    *,
-    password_passed: bool = False,
-    doomed: Reason | None = None,
-    before: PendingChallenge | None = None,
-    judgement: Judgement | None = None,
-    reply: tuple[tuple[int, bytes], ...] = (),
-) -> Challenge:
-    """Ask for a code, or for a key; ``before`` is the question that this one repeats, ``judgement`` how that went.
-
-    ``doomed`` says why no answer can be good enough any more, which must not be seen in the question.
-    """
-    made = offer(facts, password_passed=password_passed and not facts.blind)
-    begun = ceremony(made, facts.nonce[24:], None if before is None else before.ceremony)
-    tries = facts.rules.challenge.tries if before is None else before.tries - 1
-    challenge = _pending(
-        facts, ChallengeKind.CODE, tries=1 if facts.blind else tries, password_passed=password_passed, begun=begun
-    )
-    if doomed is not None:
-        nobody_awaited = None if begun is None else replace(begun, station=False, credentials=())
-        challenge = replace(challenge, doomed=True, ceremony=nobody_awaited)
-    elif reply or (before is not None and before.reply):
-        challenge = replace(challenge, reply=reply if before is None else before.reply)
-    # Enter came before the touch, and no code was wrong; to strangers both look the same
-    untouched = password_passed and judgement is not None and judgement.reason is Reason.STATION_NOT_TOUCHED
-    opening: tuple[Effect, ...] = (OpenChallenge(challenge),)
-    if challenge.ceremony is not None and challenge.ceremony.station and challenge.user_id is not None:
-        opening = (*opening, ContestStations(challenge.user_id, facts.now))
-    return Challenge(
-        effects=(*effects, *opening),
-        prompt=prompt(facts, made, begun, again=before is not None and not untouched),
-        state=challenge.handle,
-        reason=doomed or (Reason.CODE_WANTED if judgement is None else judgement.reason),
-        token=None if judgement is None else judgement.token,
-        unhurried=facts.blind,
-    )
-
-
-def _pending(
-    facts: Facts, kind: ChallengeKind, *, tries: int, password_passed: bool, begun: KeyCeremony | None = None
-) -> PendingChallenge:
-    return PendingChallenge(
-        handle=facts.nonce[:16].hex(),
-        nas=facts.request.nas.name,
-        user_name=facts.name,
-        user_id=None if facts.known.user is None else facts.known.user.id,
-        kind=kind,
-        password_passed=password_passed,
-        login=login_id(facts.known, facts.nonce),
-        expires=facts.now + facts.rules.challenge.lifetime,
-        tries=tries,
-        ceremony=begun,
-        rule=facts.rule.name,
-        backend=facts.backend.name,
-        attributes=_first_attributes(facts),
-    )
-
-
-def _first_attributes(facts: Facts) -> tuple[tuple[int, bytes], ...]:
-    """What rules may ask about in the first packet of this login."""
-    challenge = facts.known.challenge
-    if challenge is not None and facts.request.state is not None:
-        return challenge.attributes
-    return facts.site.looked_at(facts.request.attributes)
-
-
 # --- refusing --------------------------------------------------------------------------------------------------------
 
 
 def _refuse(facts: Facts, judgement: Judgement, effects: tuple[Effect, ...] = ()) -> Reject:
-    return Reject(judgement.reason, (*effects, *_counted(facts, judgement)), judgement.token)
+    return Reject(judgement.reason, (*effects, *counted(facts, judgement)), judgement.token)
 
 
 def _wrong_password(facts: Facts, reason: Reason | None, effects: tuple[Effect, ...] = ()) -> Reject:
     """Counts against the caller only: nobody can lock somebody else's account by guessing at the password."""
-    return Reject(reason or _wrong(facts), (*effects, *_counted_against_caller(facts)))
+    return Reject(reason or _wrong(facts), (*effects, *counted_against_caller(facts)))
 
 
 def _wrong(facts: Facts) -> Reason:
@@ -511,50 +339,6 @@ def _wrong(facts: Facts) -> Reason:
         Reason.UNKNOWN_USER
         if facts.known.user is None and facts.backend.source == LOCAL_ACCOUNTS
         else Reason.WRONG_PASSWORD
-    )
-
-
-def _counted(facts: Facts, judgement: Judgement) -> tuple[Effect, ...]:
-    """A wrong code after a right password, or where there is no password, counts against the user too."""
-    user, throttle = facts.known.user, facts.rules.throttle
-    if judgement.reason is Reason.KEY_CLONED and judgement.token is not None:
-        return _clone_alarm(facts, judgement.token)
-    if judgement.genuine:
-        return judgement.notes
-    effects: tuple[Effect, ...] = (*judgement.notes, *_counted_against_caller(facts))
-    if user is None or not judgement.counts:
-        return effects
-    return (
-        RecordFailure(user.id, facts.now, throttle.max_failures, throttle.first_lock, throttle.max_lock),
-        *effects,
-    )
-
-
-def _clone_alarm(facts: Facts, token: Token) -> tuple[Effect, ...]:
-    """Two keys with one private key give themselves away by their counters (WebAuthn 6.1.1): worth a row of its own."""
-    alarm = Event(
-        time=facts.now,
-        name="token.cloned",
-        login=login_id(facts.known, facts.nonce),
-        nas=facts.request.nas.name,
-        user=facts.name,
-        caller=facts.request.caller,
-        factor=token.kind,
-        serial=token.serial,
-        outcome="disabled" if facts.rule.lock_clones else "refused",
-        reason=Reason.KEY_CLONED,
-    )
-    return (*((DisableToken(token.id),) if facts.rule.lock_clones else ()), WriteEvent(alarm))
-
-
-def _counted_against_caller(facts: Facts) -> tuple[Effect, ...]:
-    request, throttle = facts.request, facts.rules.throttle
-    if not request.caller:
-        return ()
-    return (
-        RecordCallerFailure(
-            request.nas.name, request.caller, facts.now, throttle.caller_max_failures, throttle.caller_window
-        ),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from radiusd2fa.core.login import NONCE_OCTETS, decide
+from radiusd2fa.core.login import decide
 from radiusd2fa.core.model import (
     AccessRequest,
     Challenge,
@@ -26,6 +26,7 @@ from radiusd2fa.core.model import (
     User,
     Verdict,
 )
+from radiusd2fa.core.nonce import NONCE_OCTETS
 from radiusd2fa.core.rules import FACTORS, LOCAL, Backend, HotpRules, Rules, TotpRules
 from radiusd2fa.factors import find_functions
 from tests.factors.reference import code_of, code_of_nobody

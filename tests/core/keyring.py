@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from radiusd2fa.core.login import NONCE_OCTETS, decide
+from radiusd2fa.core.login import decide
 from radiusd2fa.core.model import (
     Accept,
     AccessRequest,
@@ -31,6 +31,7 @@ from radiusd2fa.core.model import (
     Reject,
     User,
 )
+from radiusd2fa.core.nonce import NONCE_OCTETS
 from radiusd2fa.core.rules import CEREMONIES, FACTORS, Rule, Rules, Station
 from tests.factors.keys import FIDO, UP, Key, challenge_of, eddsa, es256, response, station_answer
 

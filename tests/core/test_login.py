@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radiusd2fa.core.login import NONCE_OCTETS, login_id
 from radiusd2fa.core.model import (
     Accept,
     AccessRequest,
@@ -36,6 +35,7 @@ from radiusd2fa.core.model import (
     TokenState,
     Verdict,
 )
+from radiusd2fa.core.nonce import NONCE_OCTETS, login_id
 from radiusd2fa.core.rules import NOBODY, Rule, ThrottleRules
 from tests.factors.reference import code_of
 

@@ -23,7 +23,7 @@ import pytest
 
 from radiusd2fa import station as station_module
 from radiusd2fa import vault
-from radiusd2fa.core.login import NONCE_OCTETS, decide
+from radiusd2fa.core.login import decide
 from radiusd2fa.core.model import (
     Accept,
     AccessRequest,
@@ -41,6 +41,7 @@ from radiusd2fa.core.model import (
     Token,
     Verdict,
 )
+from radiusd2fa.core.nonce import NONCE_OCTETS
 from radiusd2fa.core.rules import FACTORS, FidoRules, Rule, Rules, Station
 from radiusd2fa.emulators.softkey import Button, Misbehaviour, SoftKey, Unplug, automatic
 from radiusd2fa.factors import find_functions
