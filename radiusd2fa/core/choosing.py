@@ -69,6 +69,8 @@ class Conditional(Protocol):
 
 
 R = TypeVar("R", bound=Conditional)
+_Remembered = dict[tuple[int, str, int], list[tuple[int, R]]]
+"""By shelf, caller and minute: the rules that may fit."""
 
 
 def misfit(rule: Conditional, at: Circumstances, minute_of_week: Callable[[float], int]) -> str | None:
@@ -124,11 +126,13 @@ class Chooser(Generic[R]):
         self._minute_of_week = minute_of_week
         everywhere = [entry for entry in enumerate(rules) if not entry[1].clients]
         clients = {client for rule in rules for client in rule.clients}
-        remembered: dict[tuple[int, str], list[tuple[int, R]]] = {}
-        self._for_other_clients = _Shelf(everywhere, remembered)
+        remembered: _Remembered[R] = {}
+        self._for_other_clients = _Shelf(everywhere, minute_of_week, remembered)
         self._by_client = {
             client: _Shelf(
-                [entry for entry in enumerate(rules) if not entry[1].clients or client in entry[1].clients], remembered
+                [entry for entry in enumerate(rules) if not entry[1].clients or client in entry[1].clients],
+                minute_of_week,
+                remembered,
             )
             for client in clients
         }
@@ -154,14 +158,16 @@ class _Shelf(Generic[R]):
     """The rules of one client, each under the first of its conditions that can be looked up, and the rest."""
 
     def __init__(
-        self, entries: Sequence[tuple[int, R]], remembered: dict[tuple[int, str], list[tuple[int, R]]]
+        self, entries: Sequence[tuple[int, R]], minute_of_week: Callable[[float], int], remembered: _Remembered[R]
     ) -> None:
         self._users: dict[str, list[tuple[int, R]]] = {}
         self._groups: dict[str, list[tuple[int, R]]] = {}
         self._realms: dict[str, list[tuple[int, R]]] = {}
         self._attributes: dict[tuple[int, bytes], list[tuple[int, R]]] = {}
-        self._networks: list[tuple[int, R]] = []
+        self._somewhere: list[tuple[int, R]] = []
+        self._sometimes: list[tuple[int, R]] = []
         self._rest: list[tuple[int, R]] = []
+        self._minute_of_week = minute_of_week
         self._remembered = remembered
         for entry in entries:
             rule = entry[1]
@@ -175,11 +181,12 @@ class _Shelf(Generic[R]):
                 for pair in exact:
                     self._attributes.setdefault(pair, []).append(entry)
                 if not exact:
-                    (self._networks if rule.networks else self._rest).append(entry)
+                    rest = self._somewhere if rule.networks else self._sometimes if rule.hours else self._rest
+                    rest.append(entry)
 
     def candidates(self, at: Circumstances) -> Iterable[R]:
         """Return the rules that may fit, in their order."""
-        rest = self._near(at.caller) if self._networks else self._rest
+        rest = self._here_and_now(at) if self._somewhere or self._sometimes else self._rest
         named = list(self._users.get(at.user, ()))
         if self._groups:
             for group in at.groups:
@@ -191,14 +198,17 @@ class _Shelf(Generic[R]):
                 named += self._attributes.get(pair, ())
         return map(_rule, sorted([*named, *rest], key=_position) if named else rest)
 
-    def _near(self, caller: str) -> list[tuple[int, R]]:
-        """The rest, and those rules whose networks the caller is in; remembered, for people come again."""
-        found = self._remembered.get((id(self), caller))
+    def _here_and_now(self, at: Circumstances) -> list[tuple[int, R]]:
+        """The rest, and the rules about the place and the time; remembered, for people come again."""
+        minute = self._minute_of_week(at.now) if self._sometimes else 0
+        key = (id(self), at.caller if self._somewhere else NO_CALLER, minute)
+        found = self._remembered.get(key)
         if found is None:
             if len(self._remembered) >= _MOST_REMEMBERED:
                 self._remembered.clear()
-            near = [entry for entry in self._networks if within(caller, entry[1].networks)]
-            found = self._remembered[id(self), caller] = sorted([*near, *self._rest], key=_position)
+            here = [entry for entry in self._somewhere if within(at.caller, entry[1].networks)]
+            now = [entry for entry in self._sometimes if _is_within_hours(entry[1].hours, minute)]
+            found = self._remembered[key] = sorted([*here, *now, *self._rest], key=_position)
         return found
 
 

@@ -399,7 +399,7 @@ def _admit(facts: Facts, waiver: Waiver, said: PrimaryAnswer | None, effects: tu
     newcomer = next((effect for effect in effects if isinstance(effect, AddAccount)), None)
     if newcomer is None:
         raise AssertionError(_NOT_EVERY_FACTOR)
-    return replace(newcomer, admitted=True)
+    return replace(newcomer, admitted=True, without_kin=waiver.for_the_unenrolled)
 
 
 def _spend(token: Token, user: User, matched: Matched | Asserted, now: float, effects: tuple[Effect, ...]) -> Effect:

@@ -445,6 +445,8 @@ class AddAccount:
     now: float
     admitted: bool = False
     """Whether this very login lets them in: then it holds only if nobody of that name came to be meanwhile."""
+    without_kin: bool = False
+    """Whether it holds only while nobody with a token may be the same person under another name."""
 
 
 @record

@@ -99,7 +99,8 @@ class Store:
 
     def namesake(self, name: str, source: str, directory_id: str) -> str | None:
         """Return under which other name that person of a directory is known here, or may be, or None."""
-        row = self._one(sql.LOAD_NAMESAKE, (source, directory_id)) or self._one(sql.LOAD_UNBOUND, (bare(name), source))
+        known = self._one(sql.LOAD_NAMESAKE, (directory_id, source))
+        row = known or self._one(sql.LOAD_UNBOUND, (bare(name), source, name))
         return None if row is None else str(row[0])
 
     def has_kin(self, name: str, source: str, directory_id: str | None) -> bool:

@@ -47,6 +47,7 @@ users: Final = Table(
     Column("bare", String, nullable=False, server_default=""),  # the name without its realms (core.names.bare)
     Index("users_directory", "source", "directory_id", unique=True),
     Index("users_bare", "bare"),
+    Index("users_directory_id", "directory_id"),
 )
 
 tokens: Final = Table(

@@ -259,10 +259,11 @@ _ADD_ACCOUNT: Final = _compiled(
 _kin: Final = users.alias("kin")
 
 
-def _no_kin(name: Any, source: Any, identity: Any, itself: Any) -> ColumnElement[bool]:  # noqa: ANN401 - columns or parameters
+def _no_kin(name: Any, source: Any, identity: Any, same: Any, itself: Any) -> ColumnElement[bool]:  # noqa: ANN401
     """Nobody who has, or had, a token is called the same but for a realm, unless one directory tells the two apart."""
     told_apart = and_(_kin.c.source == source, _kin.c.directory_id.is_not(None), identity.is_not(None))
-    return not_(exists().where(_kin.c.bare == name, _kin.c.id != itself, _kin.c.enrolled == _ONE, not_(told_apart)))
+    alike = or_(and_(_kin.c.bare == name, not_(told_apart)), _kin.c.directory_id == same)
+    return not_(exists().where(_kin.c.id != itself, _kin.c.enrolled == _ONE, alike))
 
 
 _ADMIT: Final = _compiled(
@@ -270,16 +271,17 @@ _ADMIT: Final = _compiled(
     .from_select(
         _NEWCOMER.split(),
         select(*(_p(name) for name in _NEWCOMER.split())).where(
-            _no_kin(_p("bare1"), _p("source1"), _p("id1"), literal_column("-1"))
+            _no_kin(_p("bare1"), _p("source1"), _p("id1"), _p("id2"), literal_column("-1"))
         ),
     )
     .on_conflict_do_nothing(),
-    f"{_NEWCOMER} bare1 source1 id1",
+    f"{_NEWCOMER} bare1 source1 id1 id2",
 )
 """The same for somebody who is let in by it."""
 
 _NOTE_ACCOUNT: Final = _compiled(
     update(users)
+    .prefix_with("OR IGNORE")  # another row has that id by now: nothing is changed, and the guard does not hold
     .where(
         users.c.id == _p("user"),
         or_(users.c.directory_id.is_(None), users.c.directory_id.is_not_distinct_from(_p("same"))),
@@ -293,23 +295,27 @@ _NOTE_LOGIN: Final = _compiled(update(users).where(*_may_log_in).values(last_log
 _NOTE_UNENROLLED: Final = _compiled(
     update(users)
     .where(
-        *_may_log_in, users.c.enrolled == _ZERO, _no_kin(users.c.bare, users.c.source, users.c.directory_id, users.c.id)
+        *_may_log_in,
+        users.c.enrolled == _ZERO,
+        _no_kin(users.c.bare, users.c.source, users.c.directory_id, users.c.directory_id, users.c.id),
     )
     .values(last_login=_p("at")),
     "at user now",
 )
 
 LOAD_NAMESAKE: Final = _compiled(
-    select(users.c.name).where(users.c.source == _p("source"), users.c.directory_id == _p("directory")),
-    "source directory",
+    select(users.c.name).where(
+        users.c.directory_id == _p("directory"), or_(users.c.source == _p("source"), users.c.enrolled == _ONE)
+    ),
+    "directory source",
 )
 """Under which name somebody of a directory is known."""
 
 LOAD_UNBOUND: Final = _compiled(
-    select(users.c.name).where(
-        users.c.bare == _p("bare"), users.c.source == _p("source"), users.c.directory_id.is_(None)
-    ),
-    "bare source",
+    select(users.c.name)
+    .where(users.c.bare == _p("bare"), users.c.source == _p("source"), users.c.directory_id.is_(None))
+    .order_by(users.c.name != _p("name")),  # a name that has a row of its own is that row's
+    "bare source name",
 )
 """Who is called the same but for a realm, and is not known to the directory by its id yet: they may be the same."""
 
@@ -386,13 +392,11 @@ def step_for(effect: Effect) -> Step:
             return Step(_NOTE, (moving_factor, until, token_id, moving_factor))
         case ReplacePasswordHash(user_id, old, new):
             return Step(_REHASH, (new, user_id, old))
-        case AddAccount(name, source, directory_id, groups, now, admitted):
+        case AddAccount(name, source, directory_id, groups, now, admitted, without_kin):
             row = (name, source, "\n".join(groups), now, directory_id, now if admitted else None, bare(name))
-            return (
-                Step(_ADMIT, (*row, bare(name), source, directory_id), guarded=True)
-                if admitted
-                else Step(_ADD_ACCOUNT, row)
-            )
+            if without_kin:
+                return Step(_ADMIT, (*row, bare(name), source, directory_id, directory_id), guarded=True)
+            return Step(_ADD_ACCOUNT, row, guarded=admitted)
         case NoteAccount(user_id, directory_id, groups):
             names = None if groups is None else "\n".join(groups)
             return Step(_NOTE_ACCOUNT, (names, directory_id, user_id, directory_id), guarded=True)

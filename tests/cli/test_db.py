@@ -16,7 +16,7 @@ from tests.cli.conftest import Shell
 
 THIRD = """
     DROP TRIGGER users_enrolled_by_token; DROP TRIGGER users_enrolled_by_new_token; DROP INDEX users_directory;
-    DROP INDEX users_bare; ALTER TABLE users DROP COLUMN bare;
+    DROP INDEX users_bare; DROP INDEX users_directory_id; ALTER TABLE users DROP COLUMN bare;
     ALTER TABLE users DROP COLUMN directory_id; ALTER TABLE users DROP COLUMN enrolled;
     ALTER TABLE users DROP COLUMN last_login; DROP TABLE sightings;
     ALTER TABLE challenges DROP COLUMN rule; ALTER TABLE challenges DROP COLUMN backend;

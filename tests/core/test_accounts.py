@@ -21,6 +21,7 @@ from radiusd2fa.core.model import (
     ChallengeKind,
     CloseChallenge,
     Flow,
+    Known,
     NoteAccount,
     NoteLogin,
     Reason,
@@ -44,13 +45,14 @@ from .directory import (
     asked_again,
     first,
     is_silent,
+    packet,
     refused,
     refuses,
     says,
     site,
     then,
 )
-from .facts import ALICE, COUNTER, HOTP, NOW, PASSWORD, WRONG, Ask, hotp, opened
+from .facts import ALICE, COUNTER, HOTP, NOW, PASSWORD, WRONG, Ask, hotp, opened, run
 
 UNTIL: Final = NOW + 100
 OFFICE: Final = ip_network("192.0.2.0/24")
@@ -243,7 +245,9 @@ def test_a_stranger_whom_the_directory_knows_is_added_and_let_in(rule: Rule, rea
     """The account is added as the directory's, and lets in only if nobody of that name came to be meanwhile."""
     outcome = accepted(first(site(rule), None, says()))
     assert (outcome.reason, outcome.token) == (reason, None)
-    added = AddAccount("alice", "ldap", "id-1", ("staff",), NOW, admitted=True)
+    added = AddAccount(
+        "alice", "ldap", "id-1", ("staff",), NOW, admitted=True, without_kin=reason is not Reason.SKIPPED
+    )
     if rule.enrolment.upstream:  # what the old system says of its people is not ours
         added = replace(added, directory_id=None, groups=())
     assert outcome.effects[0] == added
@@ -313,6 +317,52 @@ def test_another_person_of_the_same_name_inherits_nothing(case: Somebody, rule: 
         outcome = refused(first(site(rule), user, ask, text, flow, namesake=namesake))
         assert outcome.reason is reason
         assert outcome.effects == (RecordCallerFailure("vpn", CALLER, NOW, 100, 600.0),)
+
+
+@pytest.mark.parametrize(("rule", "_reason"), FOR_NEWCOMERS.values(), ids=FOR_NEWCOMERS.keys())
+@pytest.mark.parametrize("user", [None, FRESH], ids=["unknown", "known"])
+@pytest.mark.parametrize("flow", [Flow.CHALLENGE, Flow.APPEND, Flow.PREPEND, Flow.AUTO])
+def test_whoever_may_be_somebody_with_a_token_is_no_newcomer(
+    rule: Rule, _reason: Reason, user: User | None, flow: Flow
+) -> None:
+    """What is waived for people without a token is not waived under another spelling of the name of one who has it."""
+    outcome = refused(run(packet(PASSWORD, flow), Known(user=user, has_kin=True), says(), rules=site(rule)))
+    assert outcome.reason is Reason.ACCOUNT_RENAMED
+    assert outcome.effects == (RecordCallerFailure("vpn", CALLER, NOW, 100, 600.0),)
+
+
+@pytest.mark.parametrize("rule", [REQUIRED, OFF, GRACE])
+def test_kin_shuts_nobody_out_who_has_a_token_or_needs_one(rule: Rule) -> None:
+    """Where a code is wanted all the same, who is called like whom is no reason to refuse."""
+    assert asked_again(run(packet(PASSWORD), Known(user=OWNER, has_kin=True), says(), rules=site(rule)))
+    for user in (None, FRESH):
+        assert asked_again(run(packet(PASSWORD), Known(user=user, has_kin=True), says(), rules=site(REQUIRED)))
+        over = run(packet(PASSWORD), Known(user=user, has_kin=True), says(), rules=site(GRACE), now=UNTIL)
+        assert asked_again(over)
+
+
+TWO_READINGS: Final = (
+    "alice@x\\bob",
+    "alice@x@y",
+    "a\\b\\alice",
+    "alice@",
+    "\\alice",
+    "al\u00efce",
+    "al ice",
+    "alice+x",
+)
+"""Names of which each system makes what it likes."""
+
+
+@pytest.mark.parametrize("name", TWO_READINGS)
+@pytest.mark.parametrize("account", [None, Account(None, ("staff",))], ids=["no account", "no id"])
+@pytest.mark.parametrize("rule", [REQUIRED, OFF, GRACE, UPSTREAM, SKIPS])
+def test_a_name_with_two_readings_is_nobody_new_without_an_id(rule: Rule, account: Account | None, name: str) -> None:
+    """Whom a backend means by it only its id could tell; with one they are as good as anybody."""
+    outcome = refused(run(packet(PASSWORD, name=name), Known(), says(account), rules=site(rule)))
+    assert outcome.reason is Reason.ACCOUNT_AMBIGUOUS
+    assert not any(isinstance(effect, AddAccount) for effect in outcome.effects)
+    assert not isinstance(run(packet(PASSWORD, name=name), Known(), says(), rules=site(rule)).outcome, Reject)
 
 
 def test_the_same_name_is_no_namesake() -> None:
@@ -418,7 +468,7 @@ def test_the_old_system_makes_accounts_of_the_usual_backend() -> None:
     for usual in (LDAP, LOCAL):
         rules = site(UPSTREAM, primary=usual)
         outcome = accepted(first(rules, None, says(Account("old-7", ("old group",)))))
-        assert outcome.effects[0] == AddAccount("alice", usual.name, None, (), NOW, admitted=True)
+        assert outcome.effects[0] == AddAccount("alice", usual.name, None, (), NOW, admitted=True, without_kin=True)
 
 
 def test_the_old_system_rebinds_nobody() -> None:

@@ -146,9 +146,10 @@ def test_the_minute_is_the_sites_own() -> None:
     site = Rules(rules=(Rule("night", hours=((0, 360),)), Rule("else")), minute_of_week=clock)
     assert site.for_login(replace(AT, now=1_700_000_000.0)).name == "else"  # 22:13
     assert site.for_login(replace(AT, now=1_700_010_000.0)).name == "night"  # 01:00
-    assert asked == [1_700_000_000.0, 1_700_010_000.0]
+    assert set(asked) == {1_700_000_000.0, 1_700_010_000.0}
+    before = len(asked)
     assert Rules(rules=(Rule("else"),), minute_of_week=clock).for_login(AT).name == "else"
-    assert len(asked) == 2
+    assert len(asked) == before
 
 
 # --- callers ---------------------------------------------------------------------------------------------------------

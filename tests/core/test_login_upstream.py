@@ -241,7 +241,7 @@ def test_its_accept_is_ours_with_its_attributes(user: User | None, questions: in
     outcome = accepted(decided[-1])
     assert (outcome.reason, outcome.token, outcome.passed_on) == (Reason.UPSTREAM, None, FILTER_ID)
     if user is None:
-        assert outcome.effects[0] == AddAccount("alice", "ldap", None, (), NOW, admitted=True)
+        assert outcome.effects[0] == AddAccount("alice", "ldap", None, (), NOW, admitted=True, without_kin=True)
     else:
         assert outcome.effects[0] == NoteLogin(FRESH.id, NOW, unenrolled=True)
     closed = [effect for effect in outcome.effects if isinstance(effect, CloseChallenge)]

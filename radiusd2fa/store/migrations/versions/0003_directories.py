@@ -16,6 +16,7 @@ def upgrade() -> None:
     op.add_column("users", Column("last_login", Double))
     op.add_column("users", Column("bare", String, nullable=False, server_default=""))
     op.create_index("users_bare", "users", ["bare"])
+    op.create_index("users_directory_id", "users", ["directory_id"])
     op.create_index("users_directory", "users", ["source", "directory_id"], unique=True)
     op.execute("UPDATE users SET enrolled = 1 WHERE id IN (SELECT user_id FROM tokens WHERE user_id IS NOT NULL)")
     op.execute(  # and whoever had one: it may be back in stock
