@@ -8,9 +8,7 @@ the server exactly what an honest signature does. RFC 2865 5.2, RFC 3579 3.2, We
 from __future__ import annotations
 
 import hashlib
-import hmac
 import itertools
-import os
 import random
 import resource
 import select
@@ -22,8 +20,9 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import ec
 from fido2.cose import ES256
 from fido2.webauthn import Aaguid, AttestedCredentialData
+from packets import ACCEPT, CHALLENGE, REPLY_MESSAGE, STATE, answers, attributes, request
 from report import Load
-from servers import SECRET, name_of
+from servers import name_of
 
 from radiusd2fa.core.responder import (
     KeyResponse,
@@ -42,7 +41,6 @@ POOL: Final = 2000
 
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _PRIVATE: Final = int.from_bytes(hashlib.sha256(b"bench").digest(), "big") % _ORDER
-_ACCEPT, _REJECT, _CHALLENGE = 2, 3, 11
 _PATIENCE: Final = 8.0
 
 
@@ -61,7 +59,7 @@ def attested(index: int) -> bytes:
 class _Login:
     index: int
     began: float
-    authenticator: bytes
+    asked: bytes
     answering: bool = False
 
 
@@ -73,7 +71,6 @@ class Crowd:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((ADDRESS, 0))
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self._secret = SECRET.encode()
         self._users, self._outstanding = users, outstanding
         self._pool = itertools.cycle(_pool())
         self._counter = int(time.time())  # grows from run to run
@@ -98,11 +95,11 @@ class Crowd:
             login = self._waiting.pop(reply[1])
             self._verify(reply, login)
             now = time.perf_counter()
-            if reply[0] == _CHALLENGE and not login.answering:
+            if reply[0] == CHALLENGE and not login.answering:
                 challenges += 1
                 self._answer(login, reply)
                 continue
-            if reply[0] != _ACCEPT:
+            if reply[0] != ACCEPT:
                 raise SystemExit(f"bench: security keys: {name_of(login.index)} got a reply of code {reply[0]}")
             accepts += 1
             self._free.append(login.index)
@@ -139,10 +136,10 @@ class Crowd:
         self._send(login, b"correct horse", b"")
 
     def _answer(self, login: _Login, reply: bytes) -> None:
-        attributes = dict(_attributes(reply))
-        code = find_code(attributes[18].decode())
+        found = dict(attributes(reply))
+        code = find_code(found[REPLY_MESSAGE].decode())
         if code is None:
-            raise SystemExit(f"bench: security keys: {attributes[18]!r} holds no code")
+            raise SystemExit(f"bench: security keys: {found[REPLY_MESSAGE]!r} holds no code")
         user, own = name_of(login.index), credential_id(login.index)
         self._counter += 1
         data = authenticator_data(RP_ID, 1, self._counter)
@@ -152,34 +149,16 @@ class Crowd:
         s = inverse * (z + r * _PRIVATE) % _ORDER
         response = KeyResponse(selector(own), 1, self._counter, r.to_bytes(32, "big") + s.to_bytes(32, "big"))
         login.answering = True
-        self._send(login, str(response).encode(), attributes[24])
+        self._send(login, str(response).encode(), found[STATE])
 
     def _send(self, login: _Login, password: bytes, state: bytes) -> None:
         identifier = next(self._identifiers)
-        login.authenticator = os.urandom(16)
-        body = _attribute(1, name_of(login.index).encode())
-        body += _attribute(2, self._hidden(password, login.authenticator))
-        if state:
-            body += _attribute(24, state)
-        body += _attribute(80, bytes(16))
-        head = bytes((1, identifier)) + (20 + len(body)).to_bytes(2, "big") + login.authenticator
-        packet = head + body
-        mac = hmac.digest(self._secret, packet, "md5")
+        login.asked = request(identifier, name_of(login.index), password, state)
         self._waiting[identifier] = login
-        self._socket.sendto(packet[:-16] + mac, self._server)
-
-    def _hidden(self, password: bytes, authenticator: bytes) -> bytes:
-        padded = password.ljust(-(-len(password) // 16) * 16, b"\0")
-        hidden, before = b"", authenticator
-        for at in range(0, len(padded), 16):
-            mask = hashlib.md5(self._secret + before, usedforsecurity=False).digest()
-            before = bytes(a ^ b for a, b in zip(padded[at : at + 16], mask, strict=True))
-            hidden += before
-        return hidden
+        self._socket.sendto(login.asked, self._server)
 
     def _verify(self, reply: bytes, login: _Login) -> None:
-        right = hashlib.md5(reply[:4] + login.authenticator + reply[20:] + self._secret, usedforsecurity=False).digest()
-        if not hmac.compare_digest(right, reply[4:20]):
+        if not answers(reply, login.asked):
             raise SystemExit("bench: security keys: a reply that is not signed with our secret")
 
 
@@ -191,18 +170,6 @@ def _pool() -> list[tuple[int, int]]:
         x = ec.derive_private_key(k, ec.SECP256R1()).public_key().public_numbers().x
         pairs.append((x % _ORDER, pow(k, -1, _ORDER)))
     return pairs
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    return bytes((kind, len(value) + 2)) + value
-
-
-def _attributes(packet: bytes) -> list[tuple[int, bytes]]:
-    found, at = [], 20
-    while at < len(packet):
-        found.append((packet[at], packet[at + 2 : at + packet[at + 1]]))
-        at += packet[at + 1]
-    return found
 
 
 def _cpu() -> float:

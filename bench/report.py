@@ -100,26 +100,27 @@ class Findings:
 def page(found: Findings) -> str:
     """Write everything as Markdown."""
     parts = (
-        *_machine(found),
+        *machine(found.load_average),
+        *_surroundings(found),
         "### Promised and measured\n",
-        *_table(("promised", "measured", ""), _promises(found)),
+        *table(("promised", "measured", ""), _promises(found)),
         "### Logins\n",
-        *_table(_COLUMNS, map(_cells, found.rows)),
+        *table(_COLUMNS, map(_cells, found.rows)),
         *_bound(found),
         "### From a thousand tokens to a million\n",
-        *_table(_COLUMNS, map(_cells, found.sizes)),
+        *table(_COLUMNS, map(_cells, found.sizes)),
         f"Populated by bulk insertion, seeds sealed: {_list(f'{n:,} in {s:.1f} s' for n, s in found.populated)}.\n",
         "### Ratios\n",
-        *_table(("at the same number outstanding", *(str(n) for n in _outstandings(found))), _ratios(found)),
+        *table(("at the same number outstanding", *(str(n) for n in _outstandings(found))), _ratios(found)),
     )
     return "\n".join(parts)
 
 
-def insert_into(path: Path, text: str) -> None:
+def insert_into(path: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
     """Replace what stands between the two marks of a page."""
-    before, rest = path.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    path.write_text(f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}")
+    before, rest = path.read_text().split(begin)
+    after = rest.split(end)[1]
+    path.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}")
 
 
 def filesystem_of(path: Path) -> str:
@@ -130,18 +131,22 @@ def filesystem_of(path: Path) -> str:
     return deepest[deepest.index("-") + 1]
 
 
-def _machine(found: Findings) -> Iterable[str]:
+def machine(load_average: float) -> Iterable[str]:
+    """Write when it was, and on what."""
     cpu = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         platform.machine(),
     )
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    flush, delivery = found.flush, found.delivery
     yield f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, all in one run.\n"
     yield (
         f"- {cpu}, {len(os.sched_getaffinity(0))} cores, {memory:.1f} GiB, Linux {platform.release()}; generator, "
-        f"server, syslog and log readers share them; load average before the run {found.load_average:.2f}"
+        f"server, syslog and log readers share them; load average before the run {load_average:.2f}"
     )
+
+
+def _surroundings(found: Findings) -> Iterable[str]:
+    flush, delivery = found.flush, found.delivery
     yield f"- Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, FreeRADIUS {found.freeradius}"
     yield (
         f"- {found.filesystem}: `fsync` of 4 KiB appended {flush.append_median:.0f} us (p95 {flush.append_p95:.0f}), "
@@ -207,7 +212,7 @@ def _promises(found: Findings) -> Iterable[tuple[str, ...]]:
             yield (
                 f"at least {WANTED_LOGINS:,} durable code-only logins/s at {MEASURED_AT} outstanding",
                 f"{rate:,.0f}",
-                _verdict(rate >= WANTED_LOGINS, f"{1 - rate / WANTED_LOGINS:.0%} short"),
+                verdict(rate >= WANTED_LOGINS, f"{1 - rate / WANTED_LOGINS:.0%} short"),
             )
     if len(found.sizes) > 1:
         rates = [row.load.logins_per_second for row in found.sizes]
@@ -215,10 +220,10 @@ def _promises(found: Findings) -> Iterable[tuple[str, ...]]:
         yield (
             f"within {WANTED_SPREAD:.0%} from {found.sizes[0].load.users:,} to {found.sizes[-1].load.users:,} tokens",
             f"{spread:.0%}",
-            _verdict(spread <= WANTED_SPREAD, "not flat"),
+            verdict(spread <= WANTED_SPREAD, "not flat"),
         )
     peak = max((row.peak for row in (*asked, *found.sizes)), default=0.0)
-    yield (f"memory under {WANTED_MEMORY} MB", f"{peak:.0f} MB at most", _verdict(peak < WANTED_MEMORY, "too much"))
+    yield (f"memory under {WANTED_MEMORY} MB", f"{peak:.0f} MB at most", verdict(peak < WANTED_MEMORY, "too much"))
 
 
 def _bound(found: Findings) -> Iterable[str]:
@@ -229,7 +234,8 @@ def _bound(found: Findings) -> Iterable[str]:
             yield f"At {MEASURED_AT} outstanding code-only logins the daemon kept {cores:.2f} of a core busy.\n"
 
 
-def _verdict(kept: bool, missed: str) -> str:
+def verdict(kept: bool, missed: str) -> str:
+    """Write whether a promise was kept."""
     return "kept" if kept else f"**missed**: {missed}"
 
 
@@ -255,7 +261,8 @@ def _ratios(found: Findings) -> Iterable[tuple[str, ...]]:
             yield (f"radiusd2fa {flow} / {rival}", *cells)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
+    """Write a table."""
     yield "| " + " | ".join(head) + " |"
     yield "| " + " | ".join("---" if n < 2 else "---:" for n in range(len(head))) + " |"
     for row in rows:

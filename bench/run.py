@@ -1,4 +1,4 @@
-"""Measures logins a second: `make bench`, or `bench/run.py [--quick] [--users N] [--seconds S]`.
+"""Measures logins a second: `make bench`, or `bench/run.py [--quick] [--backends] [--users N] [--seconds S]`.
 
 It starts everything that it loads and leaves nothing behind but the figures; a single Access-Reject, unverified reply
 or silence fails the run. Which conditions hold is said in docs/performance.md (RFC 2865, RFC 4226).
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import backends
 import keys
 import population
 import report
@@ -185,27 +186,37 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure logins a second.")
     parser.add_argument("--quick", action="store_true", help="1 s each, fewer rows, no million; the page is left alone")
     parser.add_argument("--users", type=int, default=10_000)
+    parser.add_argument("--backends", action="store_true", help="only what servers behind us cost")
     parser.add_argument("--seconds", type=float, default=None, help="of each measurement, 5 by default")
     asked = parser.parse_args()
     try:
         servers.build()
         # not /tmp, which is often kept in memory, where nothing is durable and fsync is free
         with tempfile.TemporaryDirectory(prefix="radiusd2fa-bench-", dir="/var/tmp") as folder:
-            bench = Bench(
-                Path(folder),
-                asked.users,
-                asked.seconds or (1.0 if asked.quick else 5.0),
-                (1, 64) if asked.quick else OUTSTANDING,
-                SIZES[:2] if asked.quick else SIZES,
-            )
-            text = report.page(bench.run())
+            seconds = asked.seconds or (1.0 if asked.quick else 5.0)
+            if not asked.backends:
+                bench = Bench(
+                    Path(folder),
+                    asked.users,
+                    seconds,
+                    (1, 64) if asked.quick else OUTSTANDING,
+                    SIZES[:2] if asked.quick else SIZES,
+                )
+                keep(report.page(bench.run()), report.BEGIN, report.END, quick=asked.quick)
+            if asked.backends or not asked.quick:
+                text = backends.page(backends.measure(Path(folder) / "backends", seconds))
+                keep(text, backends.BEGIN, backends.END, quick=asked.quick)
     except servers.NotReadyError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    print(text)
-    if not asked.quick:
-        report.insert_into(PAGE, text)
     return 0
+
+
+def keep(text: str, begin: str, end: str, *, quick: bool) -> None:
+    """Print a page, and write it down unless it was made in a hurry."""
+    print(text)
+    if not quick:
+        report.insert_into(PAGE, text, begin, end)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,11 @@ def name_of(index: int) -> str:
     return f"user{index:07}"
 
 
+def code_of(index: int, counter: int) -> str:
+    """Return one code of one user's fob."""
+    return pyotp.HOTP(base64.b32encode(seed_of(index)).decode()).at(counter)
+
+
 @contextmanager
 def echo() -> Iterator[Server]:
     """Run the echo."""
@@ -113,7 +118,7 @@ def freeradius(directory: Path, users: int) -> Iterator[Server]:
     (directory / "radiusd.conf").write_text(_radiusd_conf(directory, port))
     (directory / "dictionary").write_text("")
     (directory / "users").write_text(
-        "".join(f'{name_of(index)} Cleartext-Password := "{_first_code(index)}"\n' for index in range(users))
+        "".join(f'{name_of(index)} Cleartext-Password := "{code_of(index, 0)}"\n' for index in range(users))
     )
     command: list[str | Path] = [FREERADIUS, "-f", "-l", "stdout", "-d", directory]
     with _process(command, subprocess.PIPE, None) as process:
@@ -201,10 +206,6 @@ def _free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _first_code(index: int) -> str:
-    return pyotp.HOTP(base64.b32encode(seed_of(index)).decode()).at(0)
 
 
 def _radiusd_conf(directory: Path, port: int) -> str:
