@@ -356,6 +356,8 @@ class Server:
     def _spell_out(self, login: _Login, outcome: Accept) -> Reply:
         """Encode what the Access-Accept will carry, before the code is spent: what cannot be said is a refusal."""
         request = login.request
+        if not (outcome.reply or outcome.passed_on or login.client.reply):
+            return outcome
         name = request.user_name or ""
         person = Person(name, split_realm(name)[0], request.realm, outcome.groups)
         named = {(one.number, one.vendor, one.vendor_type) for one in outcome.reply}

@@ -85,6 +85,8 @@ def gather(
 
 
 def _fresh_groups(known: Known) -> tuple[str, ...] | None:
+    if not known.primary:
+        return None
     accounts = [answer.account for answer in known.primary.values() if answer.account is not None]
     return next((account.groups for account in accounts if account.groups is not None), None)
 
@@ -93,7 +95,8 @@ def _who_checks(site: Rules, rule: Rule, user: User | None, at: Circumstances) -
     upstream = rule.enrolment.upstream
     if upstream is not None and _is_unenrolled(user) and _lasts(rule, at.now):
         return site.backend(upstream) or site.primary
-    return site.backend(rule.primary or "") or site.backend_for(at)
+    named = None if rule.primary is None else site.backend(rule.primary)
+    return named or site.backend_for(at)
 
 
 def _is_unenrolled(user: User | None) -> bool:

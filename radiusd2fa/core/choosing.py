@@ -141,10 +141,17 @@ class Chooser(Generic[R]):
     def first(self, at: Circumstances) -> R | None:
         """The first rule that fits, or None."""
         shelf = self._by_client.get(at.client, self._for_other_clients)
+        if shelf.for_everybody is not None:
+            return shelf.for_everybody
         for rule in shelf.candidates(at):
             if misfit(rule, at, self._minute_of_week) is None:
                 return rule
         return None
+
+    @property
+    def names_backends(self) -> bool:
+        """Whether some rule names a primary backend."""
+        return bool(self._naming_a_backend)
 
     def first_naming_a_backend(self, at: Circumstances) -> R | None:
         """The first rule that names a primary backend and fits, or None."""
@@ -169,6 +176,8 @@ class _Shelf(Generic[R]):
         self._rest: list[tuple[int, R]] = []
         self._minute_of_week = minute_of_week
         self._remembered = remembered
+        self.for_everybody = entries[0][1] if entries and _is_for_everybody(entries[0][1]) else None
+        """The first rule, if it fits whoever comes: then nothing needs to be looked at."""
         for entry in entries:
             rule = entry[1]
             for index, keys in ((self._users, rule.users), (self._groups, rule.groups), (self._realms, rule.realms)):
@@ -210,6 +219,11 @@ class _Shelf(Generic[R]):
             now = [entry for entry in self._sometimes if _is_within_hours(entry[1].hours, minute)]
             found = self._remembered[key] = sorted([*here, *now, *self._rest], key=_position)
         return found
+
+
+def _is_for_everybody(rule: Conditional) -> bool:
+    conditions = (rule.users, rule.groups, rule.realms, rule.networks, rule.hours, rule.attributes)
+    return not any(conditions)
 
 
 def _position(entry: tuple[int, object]) -> int:

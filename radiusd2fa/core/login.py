@@ -177,14 +177,17 @@ def _judged_alone(facts: Facts, answer: Answer | Reason) -> Outcome:
 def _together(facts: Facts, readings: list[tuple[bytes, bytes]], *, whole: bytes | None = None) -> Outcome:
     """Password and code in one packet, which may be read in several ways: as ``whole`` where no code need be there.
 
-    The codes are judged first, and one is spent only when the password before it is right too. Which passwords are
-    asked about, and in which order, does not depend on the codes: a wrong password learns nothing about them.
+    A code is spent only when the password beside it is right too. Which passwords are asked about, and in which order,
+    does not depend on the codes, and all of them are worked on at the end: a wrong password learns nothing about them.
     """
     standing = Standing() if facts.backend.checks else still_there(facts)
     if not isinstance(standing, Standing):
         return standing
     if whole is not None and facts.backend.checks and facts.site.may_waive():
         readings = [*readings, (whole, b"")]
+    lacking = _not_asked_yet(facts, readings) if facts.backend.checks else None
+    if lacking is not None:
+        return NeedPrimary(lacking, facts.backend.name)
     judged = [(password, code, standing.over(judge_unseen(facts, code))) for password, code in readings]
     if not facts.backend.checks:  # every password passes, so the right code says which reading was meant
         judged.sort(key=lambda reading: reading[2].matched is None)
@@ -203,6 +206,17 @@ def _together(facts: Facts, readings: list[tuple[bytes, bytes]], *, whole: bytes
             case Verdict.CHALLENGED:
                 reason = Reason.UPSTREAM_ASKS
     return _wrong_password(facts, reason)
+
+
+def _not_asked_yet(facts: Facts, readings: list[tuple[bytes, bytes]]) -> bytes | None:
+    """The next password to ask about, before any code is worked on; None when it is known which reading was meant."""
+    for password, _ in readings:
+        answer = facts.known.primary.get(password)
+        if answer is None:
+            return password
+        if answer.verdict in (Verdict.PASSED, Verdict.UNAVAILABLE):
+            return None
+    return None
 
 
 def _both_judged(

@@ -251,6 +251,8 @@ class Rules:
 
         Rules that name one do not look at groups, which only the backend knows.
         """
+        if not self._chooser.names_backends:
+            return self.primary
         rule = self._chooser.first_naming_a_backend(circumstances)
         backend = None if rule is None or rule.primary is None else self.backend(rule.primary)
         return backend or self.primary
