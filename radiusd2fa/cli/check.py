@@ -6,7 +6,7 @@ It changes nothing and starts nothing. What it prints about guessing is core.ris
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -16,6 +16,9 @@ from radiusd2fa.cli.tables import show_json
 if TYPE_CHECKING:
     from radiusd2fa.settings import Settings
     from radiusd2fa.settings.coverage import Coverage
+
+_NOBODY: Final = "nobody-is-called-so"
+"""A name to look up when only the answering matters."""
 
 
 def check(
@@ -121,6 +124,7 @@ def _site_for_programs(settings: Settings, counted: Sequence[Coverage]) -> dict[
             for one in counted
             if lets_newcomers_in(one.rule)
         ],
+        "directories": _directories(settings),
         "clients": [client.nas.name for client in settings.clients],
         "primary": settings.primary.kind,
         "backends": {backend.name: backend.kind for backend in settings.backends},
@@ -138,11 +142,31 @@ def _show_site(settings: Settings, counted: Sequence[Coverage]) -> None:
         typer.echo(sentence)
     for what, risk in _risks(settings).items():
         _show_risk(what, risk)
+    for name, trouble in _directories(settings).items():
+        if trouble is None:
+            typer.echo(f"{name} answers")
+        else:
+            _warn(f"{trouble}; nobody can log in with a password from there until it can")
     typer.echo("MS-CHAPv2 is not offered: set PAP on the NAS (its User-Password is what a code can travel in)")
     facts = f"clients: {len(settings.clients)}, primary: {settings.primary.kind}"
     if settings.rules.fido is not None:
         facts += f", RP ID: {settings.rules.fido.rp_id}, stations: {len(settings.stations)}"
     typer.echo(f"{settings.path} is in order; {facts}")
+
+
+def _directories(settings: Settings) -> dict[str, str | None]:
+    """Ask each directory that can be asked without a password; say why one does not answer."""
+    from radiusd2fa.cli.directories import NoAnswerError, asking, directories_of
+
+    troubles: dict[str, str | None] = {}
+    for directory in directories_of(settings):
+        troubles[directory.name] = None
+        try:
+            with asking(directory) as people:
+                people.by_name(_NOBODY)
+        except NoAnswerError as error:
+            troubles[directory.name] = str(error)
+    return troubles
 
 
 def _warnings(settings: Settings, counted: Sequence[Coverage]) -> list[str]:

@@ -6,7 +6,7 @@ It answers to no RFC; the words are those of the settings.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
@@ -43,7 +43,8 @@ def explain_login(ctx: typer.Context, settings: Settings, client: str, user: str
     with site_registry(ctx.obj) as registry:
         person = next((one for one in registry.users() if one.name == name), None)
         tokens = registry.tokens(name)
-    at = circumstances_of(settings, client, (name, realm), person, told)
+    groups, doubt = _groups_now(settings, name, person)
+    at = replace(circumstances_of(settings, client, (name, realm), person, told), groups=groups)
     rule = settings.rules.for_login(at)
     backend = _who_checks(settings.rules, rule, person, at)
     if person is None and _kind(settings, backend) in ("local", "none"):
@@ -63,6 +64,8 @@ def explain_login(ctx: typer.Context, settings: Settings, client: str, user: str
                 **facts,
                 "tried": [asdict(one) for one in tried],
                 "primary": backend,
+                "groups": groups,
+                "groups_in_doubt": doubt,
                 "password_is_enough": waiver,
                 "ceremonies": keys,
                 "tokens": able,
@@ -82,6 +85,7 @@ def explain_login(ctx: typer.Context, settings: Settings, client: str, user: str
                 **_facts_about_keys(rule, ways),
                 **_facts_about_rule(rule, entry),
                 "user": name,
+                "groups": doubt or ", ".join(groups) or "-",
                 "state": "not seen yet" if person is None else user_state(person),
                 "source": "-" if person is None else person.source,
                 "tokens": " ".join(able) or (waiver or unable),
@@ -116,6 +120,25 @@ def _is_unenrolled(person: UserRecord | None) -> bool:
 
 def _lasts(rule: Rule, at: Circumstances) -> bool:
     return rule.enrolment.until is None or at.now < rule.enrolment.until
+
+
+def _groups_now(settings: Settings, name: str, person: UserRecord | None) -> tuple[tuple[str, ...], str | None]:
+    """Return the groups that a login would bring, and why they may be others; a directory is asked for today's."""
+    from radiusd2fa.cli.directories import NoAnswerError, asking, directories_of
+
+    seen = () if person is None else person.groups
+    source = settings.primary.name if person is None else person.source
+    if source in ("local", "none"):
+        return seen, None
+    directory = next((one for one in directories_of(settings) if one.name == source), None)
+    if directory is None:
+        return seen, None if seen else f"not known before the first login: {source} is asked with the password only"
+    try:
+        with asking(directory) as people:
+            found = people.by_name(name)
+    except NoAnswerError as error:
+        return seen, f"{' '.join(seen) or 'not known'}, as last seen: {error}"
+    return (seen, f"{source} knows nobody of that name") if found is None else (found.groups, None)
 
 
 def _without_a_token(

@@ -47,6 +47,8 @@ def sync(
             people = [user for user in everybody if user.source == directory.name]
             asked += len(people)
             here = list(_looked_up(directory, people, quiet=as_json))
+            if len(here) > 1 and len(here) == len(people) and all(map(_is_orphan, here)):
+                complain(f"{directory.name} knows none of its {len(people)} people: are its base and filter right?")
             if revoke and not dry_run and not yes:
                 _refuse_many(here, people, directory.name)
             found += here
@@ -96,18 +98,17 @@ def _looked_up(directory: LdapSettings, users: Sequence[UserRecord], *, quiet: b
     from rich.console import Console
     from rich.progress import track
 
-    from radiusd2fa.directory.people import People
-    from radiusd2fa.directory.trouble import DirectoryUnavailableError
+    from radiusd2fa.cli.directories import NoAnswerError, asking
     from radiusd2fa.reconciling import Directory, differences
 
     console = Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
     try:
-        with People(directory, lambda _, text: complain(text)) as people:
+        with asking(directory) as people:
             compared = differences(users, Directory(people.find, people.by_name))
             shown = track(compared, f"asking {directory.name}", total=len(users), console=console, transient=True)
             yield from (one for one in shown if one is not None)
-    except DirectoryUnavailableError as error:
-        refuse(f"{directory.name} does not answer ({error}); nothing was changed")
+    except NoAnswerError as error:
+        refuse(f"{error}; nothing was changed")
 
 
 def _refuse_many(found: Sequence[Difference], people: Sequence[UserRecord], name: str) -> None:

@@ -11,7 +11,6 @@ import typer
 
 from radiusd2fa.cli.site import (
     canonical_name,
-    complain,
     now,
     program,
     read_secret,
@@ -213,20 +212,17 @@ def _backend(settings: Settings, name: str | None) -> BackendSettings:
 
 def _looked_up(backend: BackendSettings, user: str) -> str | None:
     """Return who that is in the directory, where it can be asked; without, the first login says who it is."""
-    from radiusd2fa.directory.people import AmbiguousError, People
-    from radiusd2fa.directory.trouble import DirectoryUnavailableError
+    from radiusd2fa.cli.directories import NoAnswerError, asking
     from radiusd2fa.settings import LdapSettings
     from radiusd2fa.settings.backends import looks_up
 
     if not isinstance(backend, LdapSettings) or not looks_up(backend):
         return None
     try:
-        with People(backend, lambda _, text: complain(text)) as people:
+        with asking(backend) as people:
             person = people.by_name(user)
-    except DirectoryUnavailableError as error:
-        refuse(f"{backend.name} does not answer ({error}), so it cannot say who {user} is")
-    except AmbiguousError:
-        refuse(f"{backend.name} knows several people called {user}; make its filter narrower")
+    except NoAnswerError as error:
+        refuse(f"{error}; so it cannot say who {user} is")
     if person is None:
         refuse(f"{backend.name} knows nobody called {user}")
     return person.id

@@ -236,7 +236,7 @@ def _set(ready: Future[None]) -> None:
 def why(error: OSError) -> str:
     """Say what the operating system, or TLS, has against it."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is not to be trusted: {error.verify_message}"
+        return f"the certificate is not to be trusted: {error.verify_message}; ca_file says whom to trust"
     if not isinstance(error, ssl.SSLError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return error.strerror or str(error) or type(error).__name__

@@ -41,4 +41,7 @@ def unfit(what: str, result: Result) -> UnfitError:
     except ValueError:
         name = "result"
     # what a server writes is shown in the log, which makes controls visible; a page of it helps nobody
-    return UnfitError(f"{what} is answered with {name} ({result.code}) {result.diagnostic[:_LONGEST_QUOTE]}".rstrip())
+    hint = "; is base right?" if result.code == Code.NO_SUCH_OBJECT else ""
+    return UnfitError(
+        f"{what} is answered with {name} ({result.code}) {result.diagnostic[:_LONGEST_QUOTE]}".rstrip() + hint
+    )

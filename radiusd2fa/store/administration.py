@@ -102,7 +102,9 @@ def find_user(connection: Connection, name: str) -> Row[Any]:
     row = connection.execute(select(users).where(users.c.name == name)).first()
     if row is None:
         count = connection.execute(select(func.count()).select_from(users)).scalar_one()
-        raise RefusedError(f"there is no user {name}; `radiusd2fa user list` shows the {count} there are")
+        raise RefusedError(
+            f"there is no user {name}; `radiusd2fa user list` shows the {count} there are, `user add` adds one"
+        )
     return row
 
 

@@ -1,6 +1,6 @@
 """`radiusd2fa user sync` beside a real directory: what it finds and does, and when it keeps its hands off.
 
-Nothing is changed by a dry run, by a directory that does not answer, or when suspiciously many people have vanished.
+Nothing is changed by a dry run, by a directory that cannot be asked, or when suspiciously many people have vanished.
 Exit codes: 0 all in order, 1 refused or people are left who are gone and have tokens, 2 wrong usage. RFC 4530.
 """
 
@@ -101,7 +101,7 @@ def test_a_silent_directory_is_no_empty_one(desk: Shell, company: Company) -> No
     company.slapd.stop_answering()
     try:
         for options in ((), ("--revoke",), ("--revoke", "--yes"), ("--revoke", "--json")):
-            assert "does not answer" in desk.refused("user", "sync", *options)
+            assert "cannot be asked" in desk.refused("user", "sync", *options)
     finally:
         company.slapd.answer_again()
     assert _store(desk) == before
@@ -109,7 +109,7 @@ def test_a_silent_directory_is_no_empty_one(desk: Shell, company: Company) -> No
 
 
 def test_one_directory_of_two_that_is_silent_stops_all(desk: Shell, company: Company, tmp_path: Path) -> None:
-    """What the first directory has said is not acted upon when the second does not answer."""
+    """What the first directory has said is not acted upon when the second cannot be asked."""
     _add(desk, company, "carl")
     with slapd(tmp_path / "other") as server:
         other = Company(server)
@@ -119,7 +119,7 @@ def test_one_directory_of_two_that_is_silent_stops_all(desk: Shell, company: Com
         company.remove("carl")
         before = _store(desk)
         server.stop_answering()
-        assert "other does not answer" in desk.refused("user", "sync", "--revoke")
+        assert "other cannot be asked" in desk.refused("user", "sync", "--revoke")
         assert _store(desk) == before
         server.answer_again()
         assert _changes(desk, "--revoke") == {"carl": ("gone", "disabled, revoked carl-1")}

@@ -44,7 +44,8 @@ class Company:
 
     def backend(self, *others: Company, **changed: str) -> str:
         """Write the section of a site that asks this directory, over TLS, and the others after it."""
-        return backend(*(one.slapd.tls for one in (self, *others)), ca_file=str(self.slapd.authority), **changed)
+        usual = {"ca_file": str(self.slapd.authority)}
+        return backend(*(one.slapd.tls for one in (self, *others)), **(usual | changed))
 
     def _tool(self, name: str, *arguments: str, stdin: str | None = None) -> None:
         program = shutil.which(name)
