@@ -7,7 +7,6 @@ WebAuthn 6.5.2 says what an AAGUID is; the facts, each with its source, stand in
 from __future__ import annotations
 
 import re
-import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +15,8 @@ from typing import Final, Literal, TypeVar, cast
 from uuid import UUID
 
 import yaml
+
+from radiusd2fa.shipped import places
 
 Transport = Literal["usb", "nfc", "ble"]
 Tree = str | dict[str, "Tree"] | list["Tree"]
@@ -111,15 +112,11 @@ def readers() -> tuple[Reader, ...]:
 @cache
 def folder() -> Path:
     """Return where the catalogue and the rule files lie: in a checkout, or where the package has put its data."""
-    module = Path(__file__).resolve()
-    beside = [module.parents[1] / "hardware"]
-    # An installed module is PREFIX/lib/python3.N/site-packages/radiusd2fa/hardware.py, whatever the prefix.
-    prefixes = [*module.parents[4:5], Path(sysconfig.get_path("data"))]
-    places = beside + [prefix / "share/radiusd2fa/hardware" for prefix in prefixes]
-    for place in places:
-        if (place / "keys.yaml").is_file():
-            return place
-    looked = ", ".join(str(place) for place in places)
+    catalogues = places("hardware/keys.yaml")
+    for catalogue in catalogues:
+        if catalogue.is_file():
+            return catalogue.parent
+    looked = ", ".join(str(catalogue.parent) for catalogue in catalogues)
     raise CatalogueError(f"keys.yaml is in none of {looked}; install the package again")
 
 

@@ -44,7 +44,7 @@ from radiusd2fa.listeners.udp import Datagram, UdpListener
 from radiusd2fa.primary import Primary, Question
 from radiusd2fa.radius.attributes import Attribute, reply_message
 from radiusd2fa.radius.duplicates import IN_PROGRESS, NEW, Duplicates
-from radiusd2fa.radius.packet import Code, MalformedPacket, OversizedReply, Packet, decode, encode_reply
+from radiusd2fa.radius.packet import REPLY_OVERHEAD, Code, MalformedPacket, OversizedReply, Packet, decode, encode_reply
 from radiusd2fa.radius.reply import UnsayableReply, encode
 from radiusd2fa.radius.wrapping import SALT_OCTETS
 from radiusd2fa.settings import ClientSettings, Settings
@@ -60,8 +60,6 @@ _PROMPT_SHOWN: Final = (Attribute.PROMPT, (1).to_bytes(4, "big"))
 _PATIENCE: Final = 5.0
 """Seconds after which nobody waits for a primary backend any more."""
 _TELL_EVERY: Final = 3.0
-_ROOM_FOR_THE_REST: Final = 20 + 18
-"""Octets of header and Message-Authenticator."""
 
 
 def _nonces() -> Iterator[bytes]:
@@ -376,7 +374,7 @@ class Server:
         except UnsayableReply as error:
             self._drop(Reason.UNSAYABLE_REPLY, login.datagram.source[0], login.client.nas.name, error=error)
             return Reject(Reason.UNSAYABLE_REPLY, token=outcome.token)
-        if sum(2 + len(value) for _, value in login.reply) > login.client.max_reply - _ROOM_FOR_THE_REST:
+        if sum(2 + len(value) for _, value in login.reply) > login.client.max_reply - REPLY_OVERHEAD:
             return Reject(Reason.OVERSIZED_REPLY, token=outcome.token)
         return outcome
 

@@ -6,7 +6,6 @@ runs in a mount namespace over made-up devices and users, so that nothing of thi
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -214,26 +213,11 @@ def test_a_reader_that_pcscd_does_not_list_is_found_by_its_usb_numbers() -> None
     assert hardware.reader_at(0x046D, 0xC077) is None
 
 
-def test_an_installed_package_finds_its_files(tmp_path: Path) -> None:
-    """Out of a checkout the files are found under the prefix that the package lies in; without them it says so."""
-    module = tmp_path / "lib/python3.11/site-packages/radiusd2fa/hardware.py"
-    module.parent.mkdir(parents=True)
-    shutil.copy(ROOT / "radiusd2fa/hardware.py", module)
-    spec = importlib.util.spec_from_file_location("installed_hardware", module)
-    assert spec is not None
-    assert spec.loader is not None
-    installed = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(__import__("sys").modules, "installed_hardware", installed)
-        spec.loader.exec_module(installed)
-        patch.setattr(installed.sysconfig, "get_path", lambda _name: str(tmp_path / "elsewhere"))
-        with pytest.raises(installed.CatalogueError, match="install the package again"):
-            installed.folder()
-        share = tmp_path / "share/radiusd2fa/hardware"
-        share.mkdir(parents=True)
-        shutil.copy(FILES / "keys.yaml", share)
-        assert installed.folder() == share
-        assert len(installed.key_models()) == len(hardware.key_models())
+def test_a_missing_catalogue_is_said_with_its_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation without its data says where it has looked, and what to do."""
+    monkeypatch.setattr(hardware, "places", lambda name: [tmp_path / name])
+    with pytest.raises(hardware.CatalogueError, match=f"none of {tmp_path}/hardware; install the package again"):
+        hardware.folder.__wrapped__()
 
 
 # --- the judges ------------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final
@@ -16,6 +15,7 @@ from typing import Annotated, Final
 import typer
 
 from radiusd2fa.cli.site import DEFAULT_CONFIG, complain, refuse, site_settings, wrong_usage
+from radiusd2fa.shipped import find
 
 _CONFIGURATION: Final = """\
 # radiusd2fa: what this site has chosen. Every option, at its default and explained, is shown in
@@ -89,14 +89,10 @@ def _url(store: Path | None) -> str:
     return "sqlite:///radiusd2fa.db            # beside this file" if store is None else f"sqlite:///{store.absolute()}"
 
 
-def _reference() -> Path:
-    """The shipped configuration that shows every option: in a checkout, or where the package has put its data."""
-    checkout = Path(__file__).parents[2] / "config/radiusd2fa.yaml"
-    return checkout if checkout.exists() else Path(sys.prefix) / "share/radiusd2fa/config/radiusd2fa.yaml"
-
-
 def _write_configuration(path: Path, listen: str, store: str) -> None:
-    text = _CONFIGURATION.format(reference=_reference(), listen=listen, store=store, secret=secrets.token_urlsafe(24))
+    text = _CONFIGURATION.format(
+        reference=find("config/radiusd2fa.yaml"), listen=listen, store=store, secret=secrets.token_urlsafe(24)
+    )
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)

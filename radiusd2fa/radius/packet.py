@@ -31,6 +31,8 @@ MAX_PASSWORD: Final = 128
 _HEADER: Final = Struct(">BBH")  # Code, Identifier, Length
 _BLOCK: Final = 16
 _SIGNATURE_LENGTH: Final = 2 + _BLOCK
+REPLY_OVERHEAD: Final = HEADER_LENGTH + _SIGNATURE_LENGTH
+"""Octets of a signed reply that are none of the caller's attributes."""
 _SIGNATURE_HEAD: Final = bytes((Attribute.MESSAGE_AUTHENTICATOR, _SIGNATURE_LENGTH))
 _SIGNATURE_BLANK: Final = bytes(_BLOCK)
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from radiusd2fa.core.model import Flow, Nas
 from radiusd2fa.core.rules import ChallengeRules, Rule, Rules, Station
+from radiusd2fa.radius.packet import REPLY_OVERHEAD
 from radiusd2fa.radius.reply import longest
 from radiusd2fa.settings.rule_advice import (
     about_asking,
@@ -37,8 +38,6 @@ from radiusd2fa.settings.values import (
 # RFC 2865 3: "preferred that the secret be at least 16 octets"
 ENOUGH_SECRET: Final = 16
 
-_HEAD: Final = 20 + 18
-"""Octets of header and Message-Authenticator."""
 _ABOUT_ASCII: Final = "and some devices show such characters wrongly; try it on each device, or write it in ASCII"
 _ASKS_NOTHING: Final = frozenset({Flow.APPEND, Flow.PREPEND})
 
@@ -197,7 +196,7 @@ def about_replies(settings: Settings) -> Iterator[str]:
     """Yield a sentence where an Access-Accept would be longer than the device reads."""
     for client in settings.clients:
         for rule in settings.rules.rules:
-            if is_for(rule, client) and _HEAD + longest([*client.reply, *rule.reply]) > client.max_reply:
+            if is_for(rule, client) and REPLY_OVERHEAD + longest([*client.reply, *rule.reply]) > client.max_reply:
                 yield (
                     f"{place_of(rule)}: at {client.nas.name} an Access-Accept can be longer than the "
                     f"{client.max_reply} octets that are read there, and such a login is refused; reply with less"

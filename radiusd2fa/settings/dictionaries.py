@@ -6,7 +6,6 @@ The format is that of FreeRADIUS 3, dictionary(5).
 
 from __future__ import annotations
 
-import sysconfig
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Final
 
 from radiusd2fa.radius.dictionary import Dictionary, DictionaryFault, read_dictionary
 from radiusd2fa.settings.files import read_small_file
+from radiusd2fa.shipped import find
 
 INDEX: Final = "dictionary"
 """The file of a folder that includes the others."""
@@ -35,18 +35,7 @@ def shipped_dictionary() -> Dictionary:
     return load_dictionaries([SHIPPED])
 
 
-def _shipped() -> Path:
-    module = Path(__file__).resolve()
-    # An installed module is PREFIX/lib/python3.N/site-packages/radiusd2fa/settings/dictionaries.py.
-    prefixes = [*module.parents[5:6], Path(sysconfig.get_path("data"))]
-    places = [
-        module.parents[2] / "config/dictionaries",
-        *(prefix / "share/radiusd2fa/config/dictionaries" for prefix in prefixes),
-    ]
-    return next((place for place in places if (place / INDEX).is_file()), places[-1])
-
-
-SHIPPED: Final = _shipped()
+SHIPPED: Final = find(f"config/dictionaries/{INDEX}").parent
 """Where the dictionaries of the package lie: in a checkout, or where its data was put."""
 
 

@@ -6,16 +6,12 @@ dictionary(5) of FreeRADIUS 3.
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
 from radiusd2fa.radius.dictionary import DictionaryFault
-from radiusd2fa.settings import dictionaries
 from radiusd2fa.settings.dictionaries import LARGEST, SHIPPED, load_dictionaries, shipped_dictionary
 
 
@@ -80,29 +76,3 @@ def test_a_comment_may_be_in_any_encoding(tmp_path: Path) -> None:
     (tmp_path / "odd").write_bytes(b"ATTRIBUTE M\xfcller 250 string\n")
     with pytest.raises(DictionaryFault, match="odd characters"):
         load_dictionaries([tmp_path / "odd"])
-
-
-def test_an_installed_package_finds_its_dictionaries(tmp_path: Path) -> None:
-    """Out of a checkout they are found under the prefix that the package lies in; without them the start says so."""
-    module = tmp_path / "lib/python3.11/site-packages/radiusd2fa/settings/dictionaries.py"
-    module.parent.mkdir(parents=True)
-    shutil.copy(dictionaries.__file__, module)
-    share = tmp_path / "share/radiusd2fa/config/dictionaries"
-
-    def installed() -> Path:
-        spec = importlib.util.spec_from_file_location("installed_dictionaries", module)
-        assert spec is not None
-        assert spec.loader is not None
-        loaded = importlib.util.module_from_spec(spec)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(sys.modules, "installed_dictionaries", loaded)
-            patch.setattr("sysconfig.get_path", lambda _name: str(tmp_path / "elsewhere"))
-            spec.loader.exec_module(loaded)
-        found: Path = loaded.SHIPPED
-        return found
-
-    with pytest.raises(DictionaryFault, match="No such file or directory"):
-        load_dictionaries([installed() / "dictionary"])
-    shutil.copytree(SHIPPED, share)
-    assert installed() == share
-    assert load_dictionaries([installed()]).attributes.keys() == shipped_dictionary().attributes.keys()
