@@ -49,6 +49,7 @@ from radiusd2fa.radius.reply import UnsayableReply, encode
 from radiusd2fa.radius.wrapping import SALT_OCTETS
 from radiusd2fa.settings import ClientSettings, Settings
 from radiusd2fa.settings.profiles import mschap_advice
+from radiusd2fa.settings.values import PATIENCE
 from radiusd2fa.sightings import STRANGERS, Sighting, Sightings
 from radiusd2fa.store.engine import Committed, Store
 from radiusd2fa.store.sqlite import StoreUnavailableError
@@ -57,8 +58,6 @@ _SAY_AGAIN_AFTER: Final = 60.0
 _MOST_SOURCES: Final = 64
 _PROMPT_HIDDEN: Final = (Attribute.PROMPT, (0).to_bytes(4, "big"))
 _PROMPT_SHOWN: Final = (Attribute.PROMPT, (1).to_bytes(4, "big"))
-_PATIENCE: Final = 5.0
-"""Seconds after which nobody waits for a primary backend any more."""
 _TELL_EVERY: Final = 3.0
 
 
@@ -286,7 +285,7 @@ class Server:
         """Ask a primary backend, and wait for it no longer than any NAS would wait for us."""
         request, user = login.request, login.known.user
         question = Question(request.user_name or "", need.password, user, request.attributes, need.relay)
-        waiting = _Waiting(login, need, self._loop.call_later(_PATIENCE, self._give_up, login))
+        waiting = _Waiting(login, need, self._loop.call_later(PATIENCE, self._give_up, login))
         login.waiting = waiting
         try:
             self._primaries[need.backend].verify(question, lambda answer: self._answered(waiting, answer))

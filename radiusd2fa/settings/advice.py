@@ -26,6 +26,7 @@ from radiusd2fa.settings.rule_advice import (
     place_of,
 )
 from radiusd2fa.settings.values import (
+    PATIENCE,
     BackendSettings,
     ClientSettings,
     LdapSettings,
@@ -184,6 +185,11 @@ def about_backends(settings: Settings) -> Iterator[str]:
             yield (
                 f"{backend.name}: a secret of its servers is shorter than {ENOUGH_SECRET} characters, so one recorded "
                 "packet is enough to guess it, and to forge their answers; set a longer one on both sides"
+            )
+        if isinstance(backend, RadiusSettings) and backend.timeout * backend.tries * len(backend.servers) > PATIENCE:
+            yield (
+                f"{backend.name}: all tries at all of its servers take longer than the {PATIENCE:g} s after which a "
+                "login is given up; write a shorter timeout or fewer tries"
             )
         if isinstance(backend, RadiusSettings) and not backend.require_message_authenticator:
             yield (

@@ -22,6 +22,8 @@ from radiusd2fa.settings.profiles import Profile
 
 Network = IPv4Network | IPv6Network
 
+PATIENCE: Final = 5.0
+"""Seconds after which the daemon waits for no primary backend any more."""
 _SHORT_STATE: Final = 22
 
 

@@ -90,3 +90,17 @@ def test_a_short_secret_of_an_upstream_server_is_warned_about(
     ]
     assert len(said) == (1 if short else 0)
     assert not any("xxx" in one for one in said)
+
+
+@pytest.mark.parametrize(
+    ("servers", "options", "too_long"),
+    [(1, "timeout: 5s", False), (1, "timeout: 2s, tries: 3", True), (2, "timeout: 2500ms", False), (3, "", True)],
+)
+def test_servers_that_can_take_longer_than_a_login_are_warned_about(
+    site: Site, servers: int, options: str, too_long: bool
+) -> None:
+    """All tries at all of them: the daemon has given the login up by then."""
+    listed = ", ".join(f"{{address: 192.0.2.{50 + one}, secret: '{SECRET}'}}" for one in range(servers))
+    section = ", ".join(filter(None, ("kind: radius", f"servers: [{listed}]", options)))
+    said = [one for one in site.with_sections(f"primary: {{{section}}}").warnings if "5 s after which a login" in one]
+    assert len(said) == (1 if too_long else 0)
