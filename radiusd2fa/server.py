@@ -241,10 +241,10 @@ class Server:
 
     def _tell_what_was_seen(self) -> None:
         """Write down for `doctor` what was seen lately; nothing that matters depends on it."""
+        self._telling = self._loop.call_later(_TELL_EVERY, self._tell_what_was_seen)
         news = self._sightings.news()
         if news:
             self._store.note_sightings(news, self._clock())
-        self._telling = self._loop.call_later(_TELL_EVERY, self._tell_what_was_seen)
 
     # --- deciding ---------------------------------------------------------------------------------------------------
 

@@ -105,7 +105,7 @@ def _line(line: int) -> str:
 
 def _who_checks(rules: Rules, rule: Rule, person: UserRecord | None, at: Circumstances) -> str:
     upstream = rule.enrolment.upstream
-    if upstream is not None and _is_unenrolled(person) and _lasts(rule, at):
+    if upstream is not None and _is_unenrolled(person) and rule.enrolment.lasts(at.now):
         return upstream
     return rules.backend_for(at).name
 
@@ -116,10 +116,6 @@ def _kind(settings: Settings, backend: str) -> str:
 
 def _is_unenrolled(person: UserRecord | None) -> bool:
     return person is None or not person.enrolled
-
-
-def _lasts(rule: Rule, at: Circumstances) -> bool:
-    return rule.enrolment.until is None or at.now < rule.enrolment.until
 
 
 def _groups_now(settings: Settings, name: str, person: UserRecord | None) -> tuple[tuple[str, ...], str | None]:
@@ -149,7 +145,7 @@ def _without_a_token(
     from radiusd2fa.core.model import Flow
 
     enrolment, skip = rule.enrolment, rule.skip
-    for_newcomers = _is_unenrolled(person) and _lasts(rule, at)
+    for_newcomers = _is_unenrolled(person) and rule.enrolment.lasts(at.now)
     if enrolment.upstream is not None and for_newcomers:
         return f"{enrolment.upstream} decides alone until {moment(enrolment.until)}"
     checks = settings.rules.backend_for(at).checks and (rule.flow or entry.nas.flow) is not Flow.CODE_ONLY

@@ -93,7 +93,7 @@ def _fresh_groups(known: Known) -> tuple[str, ...] | None:
 
 def _who_checks(site: Rules, rule: Rule, user: User | None, at: Circumstances) -> Backend:
     upstream = rule.enrolment.upstream
-    if upstream is not None and _is_unenrolled(user) and _lasts(rule, at.now):
+    if upstream is not None and _is_unenrolled(user) and rule.enrolment.lasts(at.now):
         return site.backend(upstream) or site.primary
     named = None if rule.primary is None else site.backend(rule.primary)
     return named or site.backend_for(at)
@@ -103,13 +103,9 @@ def _is_unenrolled(user: User | None) -> bool:
     return user is None or not user.enrolled
 
 
-def _lasts(rule: Rule, now: float) -> bool:
-    return rule.enrolment.until is None or now < rule.enrolment.until
-
-
 def _waives_for_the_unenrolled(facts: Facts) -> bool:
     enrolment = facts.rule.enrolment
-    return _lasts(facts.rule, facts.now) and (not enrolment.required or enrolment.upstream is not None)
+    return facts.rule.enrolment.lasts(facts.now) and (not enrolment.required or enrolment.upstream is not None)
 
 
 def is_upstreams(facts: Facts) -> bool:
@@ -119,7 +115,7 @@ def is_upstreams(facts: Facts) -> bool:
 
 def _decides_alone(backend: Backend, rule: Rule, user: User | None, now: float) -> bool:
     upstream = rule.enrolment.upstream
-    return upstream is not None and upstream == backend.name and _is_unenrolled(user) and _lasts(rule, now)
+    return upstream is not None and upstream == backend.name and _is_unenrolled(user) and rule.enrolment.lasts(now)
 
 
 # --- what the directory says ------------------------------------------------------------------------------------------
@@ -237,7 +233,7 @@ def why_password_is_enough(facts: Facts) -> Waiver | None:
     if is_upstreams(facts):
         return Waiver(Reason.UPSTREAM, for_the_unenrolled=True)
     enrolment = rule.enrolment
-    if not enrolment.required and _is_unenrolled(user) and _lasts(rule, facts.now):
+    if not enrolment.required and _is_unenrolled(user) and enrolment.lasts(facts.now):
         return Waiver(Reason.NOT_ENROLLED if enrolment.until is None else Reason.GRACE, for_the_unenrolled=True)
     skip = rule.skip
     if skip is not None and facts.now < skip.until and within(facts.request.caller, skip.networks):

@@ -140,6 +140,10 @@ class Enrolment:
     until: float | None = None
     """When either ends, in seconds since 1970; None: never."""
 
+    def lasts(self, now: float) -> bool:
+        """Whether it has not ended yet."""
+        return self.until is None or now < self.until
+
 
 @dataclass(frozen=True, slots=True)
 class Skip:

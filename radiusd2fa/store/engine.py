@@ -118,7 +118,9 @@ class Store:
         """Write down what ``doctor`` will look at; a database that does not take it loses nothing that matters."""
         try:
             self._database.end_reading()
-            cursor = self._database.writing()
+            cursor = self._database.writing_at_once()
+            if cursor is None:
+                return  # logins are not to wait for this
             cursor.executemany(sql.NOTE_SIGHTINGS, [(client, now, text, now, text) for client, text in seen])
             cursor.execute("COMMIT")
         except (sqlite3.Error, StoreError) as error:
@@ -327,6 +329,22 @@ class _Database:
         self._still_there()
         self.connection()
         self._cursor.execute("BEGIN IMMEDIATE")
+        return self._cursor
+
+    def writing_at_once(self) -> sqlite3.Cursor | None:
+        """Begin to write without waiting; None while another process writes."""
+        self._still_there()
+        connection = self.connection()
+        try:
+            connection.execute("PRAGMA busy_timeout = 0")
+            self._cursor.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            return None
+        finally:
+            patience = _IMPATIENT if self.failing else BUSY_TIMEOUT
+            connection.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")
         return self._cursor
 
     def close(self) -> None:
