@@ -1,4 +1,4 @@
-"""Measures logins a second: `make bench`, or `bench/run.py [--quick] [--backends] [--users N] [--seconds S]`.
+"""Measures logins a second, and what else takes time: `make bench`, or `bench/run.py --help`.
 
 It starts everything that it loads and leaves nothing behind but the figures; a single Access-Reject, unverified reply
 or silence fails the run. Which conditions hold is said in docs/performance.md (RFC 2865, RFC 4226).
@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Final
 
 import backends
+import deliveries
 import keys
 import population
 import report
+import reports
 import servers
 from report import Delivery, Findings, Flush, Load, Row
 from servers import SECRET, Server
@@ -33,6 +35,7 @@ OUTSTANDING: Final = (1, 16, 64, 128)
 SIZES: Final = (1_000, 10_000, 1_000_000)
 ARGON2_OUTSTANDING: Final = 16
 KEY_USERS: Final = 1_000
+QUICK_DELIVERY: Final = 10_000
 
 
 @dataclass(slots=True)
@@ -187,14 +190,18 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="1 s each, fewer rows, no million; the page is left alone")
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--backends", action="store_true", help="only what servers behind us cost")
+    parser.add_argument("--deliveries", action="store_true", help="only what token deliveries cost")
+    parser.add_argument("--reports", action="store_true", help="only what the reports cost")
     parser.add_argument("--seconds", type=float, default=None, help="of each measurement, 5 by default")
     asked = parser.parse_args()
+    parts = asked.backends or asked.deliveries or asked.reports
+    whole = not (parts or asked.quick)
     try:
         servers.build()
         # not /tmp, which is often kept in memory, where nothing is durable and fsync is free
         with tempfile.TemporaryDirectory(prefix="radiusd2fa-bench-", dir="/var/tmp") as folder:
             seconds = asked.seconds or (1.0 if asked.quick else 5.0)
-            if not asked.backends:
+            if not parts:
                 bench = Bench(
                     Path(folder),
                     asked.users,
@@ -203,9 +210,16 @@ def main() -> int:
                     SIZES[:2] if asked.quick else SIZES,
                 )
                 keep(report.page(bench.run()), report.BEGIN, report.END, quick=asked.quick)
-            if asked.backends or not asked.quick:
+            if asked.backends or whole:
                 text = backends.page(backends.measure(Path(folder) / "backends", seconds))
                 keep(text, backends.BEGIN, backends.END, quick=asked.quick)
+            if asked.deliveries or whole:
+                sizes = (QUICK_DELIVERY, SIZES[:2]) if asked.quick else (deliveries.TOKENS, deliveries.SIZES)
+                text = deliveries.page(deliveries.measure(Path(folder) / "deliveries", *sizes))
+                keep(text, deliveries.BEGIN, deliveries.END, quick=asked.quick)
+            if asked.reports or whole:
+                text = reports.page(reports.measure(Path(folder) / "reports"))
+                keep(text, reports.BEGIN, reports.END, quick=asked.quick)
     except servers.NotReadyError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

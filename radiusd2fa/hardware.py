@@ -1,7 +1,7 @@
-"""What is known of security keys and NFC readers: a model's name by its AAGUID, a reader's troubles by its name.
+"""What is known of devices: a key's model by its AAGUID, a reader's troubles by its name, how long a battery lasts.
 
 Nothing here opens a device, and nothing that is decided may depend on it: a name is for people to read.
-WebAuthn 6.5.2 says what an AAGUID is; the facts, each with its source, stand in hardware/keys.yaml and readers.yaml.
+WebAuthn 6.5.2 says what an AAGUID is; the facts, each with its source, stand in hardware/*.yaml.
 """
 
 from __future__ import annotations
@@ -110,6 +110,16 @@ def readers() -> tuple[Reader, ...]:
 
 
 @cache
+def battery_years() -> Mapping[str, float]:
+    """Return the years that makers promise of a battery, by what people call the device, in small letters."""
+    path = folder() / "devices.yaml"
+    promised: dict[str, float] = {}
+    for years, names in _Map(_load(path), str(path)).entries("devices", _battery):
+        promised |= dict.fromkeys(names, years) if years is not None else {}
+    return promised
+
+
+@cache
 def folder() -> Path:
     """Return where the catalogue and the rule files lie: in a checkout, or where the package has put its data."""
     catalogues = places("hardware/keys.yaml")
@@ -144,6 +154,14 @@ def read_readers(path: Path) -> tuple[Reader, ...]:
     sources = top.texts_by_name("sources")
     troubles = {trouble.ident: trouble for trouble in top.entries("troubles", lambda entry: _trouble(entry, sources))}
     return tuple(top.entries("readers", lambda entry: _reader(entry, sources, troubles)))
+
+
+def _battery(entry: _Map) -> tuple[float | None, tuple[str, ...]]:
+    name, years = entry.text("name"), entry.text("battery_years", otherwise="none")
+    if years != "none" and not (years.isascii() and years.isdecimal()):
+        raise entry.wrong("battery_years", "must be a number of years, or none")
+    names = (entry.ident, name, f"{entry.text('maker')} {name}")
+    return None if years == "none" else float(years), tuple(one.casefold() for one in names)
 
 
 def _key_model(entry: _Map, sources: Mapping[str, str]) -> KeyModel:

@@ -156,6 +156,9 @@ _LEVEL_BY_REASON: Final[Mapping[str, Level]] = {
     Reason.CALLER_LOCKED: Level.WARNING,
     Reason.REPLAYED: Level.WARNING,
     Reason.STATION_CONTESTED: Level.WARNING,
+    Reason.SKIP_GRANTED: Level.NOTICE,
+    Reason.SELF_ASSIGNED: Level.NOTICE,
+    Reason.EMERGENCY: Level.CRITICAL,
     Reason.KEY_CLONED: Level.ERROR,
     Reason.PRIMARY_UNAVAILABLE: Level.ERROR,
     Reason.STORE_UNAVAILABLE: Level.ERROR,
@@ -163,13 +166,34 @@ _LEVEL_BY_REASON: Final[Mapping[str, Level]] = {
     Reason.INTERNAL_ERROR: Level.ERROR,
 }
 
+_LEVEL_OF_CHANGE: Final[Mapping[str, Level]] = {
+    "administration.refused": Level.WARNING,
+    # somebody gets in more easily than before
+    "grant.opened": Level.NOTICE,
+    "recovery.issued": Level.NOTICE,
+    "token.enabled": Level.NOTICE,
+    "token.validity_set": Level.NOTICE,
+    "user.bound": Level.NOTICE,
+    "user.enabled": Level.NOTICE,
+    "user.password_set": Level.NOTICE,
+    "user.unlocked": Level.NOTICE,
+}
+"""What administrators do; everything else is INFO."""
+
+_ALWAYS_LOUD: Final = ("alarm.", "breakglass.")
+
 
 def level_of(entry: Entry) -> Level:
-    """Say how loud an entry is: a note says so itself, a decision by its reason; ``alarm.…`` is always CRITICAL."""
+    """Say how loud an entry is: a note says so itself, a decision by its reason, a change by its name.
+
+    Alarms and emergency codes are always CRITICAL. The reason of a change is what somebody has typed, and says nothing.
+    """
     if isinstance(entry, Note):
         return entry.level
-    if entry.name.startswith("alarm."):
+    if entry.name.startswith(_ALWAYS_LOUD):
         return Level.CRITICAL
+    if entry.actor:
+        return _LEVEL_OF_CHANGE.get(entry.name, Level.INFO)
     usual = Level.NOTICE if entry.name == "access.rejected" else Level.INFO
     return _LEVEL_BY_REASON.get(entry.reason, usual)
 

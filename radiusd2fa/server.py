@@ -30,6 +30,7 @@ from radiusd2fa.core.model import (
     Event,
     Known,
     NeedPrimary,
+    NeedToken,
     PrimaryAnswer,
     Reason,
     Reject,
@@ -276,6 +277,10 @@ class Server:
         outcome = decide(login.request, login.known, now, login.nonce, self._rules, self._factors)
         if isinstance(outcome, NeedPrimary):
             self._ask(login, outcome)
+        elif isinstance(outcome, NeedToken):
+            stock = {**login.known.stock, outcome.serial: self._store.in_stock(outcome.serial)}
+            login.known = replace(login.known, stock=stock)
+            self._decide(login)
         elif isinstance(outcome, Silence):
             self._silent(login, outcome.reason)
         else:

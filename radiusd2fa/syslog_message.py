@@ -33,7 +33,7 @@ SD_ID: Final = "radiusd2fa@32473"
 MAX_OCTETS: Final = 2048
 """RFC 5424 6.1: receivers "SHOULD be able to accept messages of up to and including 2048 octets in length"."""
 
-_MAX_VALUE: Final[Mapping[str, int]] = {"user": 256, "caller": 256, "message": 256, "error": 256}
+_MAX_VALUE: Final[Mapping[str, int]] = {"user": 256, "caller": 256, "message": 256, "error": 256, "reason": 256}
 _MAX_OTHER_VALUE: Final = 96
 """Octets of a value as it is sent. In an event the sum of all bounds leaves room for the longest header."""
 

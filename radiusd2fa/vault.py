@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import os
 import secrets
 import stat
@@ -37,11 +38,19 @@ class Vault:
 
     key_id: bytes
     _cipher: AESGCM = field(repr=False)
+    _mark: bytes = field(repr=False)
 
     def seal(self, token_id: int, seed: bytes, owner: str = "") -> bytes:
         """Return the seed sealed for this token and no other; with ``owner`` for that person's and nobody else's."""
         nonce = secrets.token_bytes(_NONCE_OCTETS)
         return self.key_id + nonce + self._cipher.encrypt(nonce, seed, _bound_to(token_id, owner))
+
+    def fingerprint(self, seed: bytes) -> str:
+        """Return what tells seeds apart and says nothing about them to whoever lacks the key.
+
+        Trailing zero octets do not count: to HMAC they make no other key (RFC 2104 2).
+        """
+        return hmac.digest(self._mark, seed.rstrip(b"\0"), hashlib.sha256).hex()[:32]
 
     def open(self, token_id: int, sealed: bytes, owner: str = "") -> bytes:
         """Return the seed of this token; VaultError when key, row or octets are not those it was sealed with."""
@@ -96,7 +105,11 @@ def _parse(path: Path, text: bytes) -> Vault:
         key = b""
     if prefix != _PREFIX or len(key) != _KEY_OCTETS:
         raise VaultError(f"{path}: this is no vault key file; restore it from your backup")
-    return Vault(hashlib.sha256(b"radiusd2fa key id" + key).digest()[:_ID_OCTETS], AESGCM(key))
+    return Vault(
+        hashlib.sha256(b"radiusd2fa key id" + key).digest()[:_ID_OCTETS],
+        AESGCM(key),
+        hashlib.sha256(b"radiusd2fa fingerprints" + key).digest(),
+    )
 
 
 def _bound_to(token_id: int, owner: str) -> bytes:

@@ -5,12 +5,12 @@ It changes nothing and starts nothing. What it prints about guessing is core.ris
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from radiusd2fa.cli.site import canonical_name, now, site_registry, site_settings, wrong_usage
+from radiusd2fa.cli.site import canonical_name, now, permitted, site_registry, site_settings, wrong_usage
 from radiusd2fa.cli.tables import show_json
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def check(
     if client is None and (at is not None or from_ is not None or attribute):
         wrong_usage("--at, --from and --attribute are about one login: add --client and --user")
     settings = site_settings(ctx.obj)
+    permitted(settings)
     _check_store(settings)
     if client is not None and user is not None:
         from radiusd2fa.cli.explain import explain_login
@@ -89,12 +90,14 @@ def _check_store(settings: Settings) -> None:
 def _coverage(ctx: typer.Context, settings: Settings) -> tuple[Coverage, ...]:
     """Count what people have, of those who may log in."""
     from radiusd2fa.settings.coverage import Holder, coverage
+    from radiusd2fa.store.inventory import can_log_in
 
     with site_registry(ctx.obj) as registry:
         people, tokens = registry.users(), registry.tokens()
     kinds: dict[str | None, set[str]] = {}
+    at = now()
     for token in tokens:
-        if token.state == "active":
+        if can_log_in(token, at):
             kinds.setdefault(token.user, set()).add(token.kind)
     holders = [
         Holder(one.name, one.groups, one.enrolled, frozenset(kinds.get(one.name, ()))) for one in people if one.enabled
@@ -172,14 +175,30 @@ def _directories(settings: Settings) -> dict[str, str | None]:
 def _warnings(settings: Settings, counted: Sequence[Coverage]) -> list[str]:
     from radiusd2fa.settings.advice import about_paste
     from radiusd2fa.settings.coverage import about_the_unable
-    from radiusd2fa.settings.rule_advice import about_ended
+    from radiusd2fa.settings.rule_advice import about_emergencies, about_ended
 
     return [
         *settings.warnings,
         *about_paste(settings.rules.rules),
+        *about_emergencies(settings.rules),
         *about_ended(settings.rules, settings.zone(), now()),
         *about_the_unable(counted),
+        *_about_administrators(settings),
     ]
+
+
+def _about_administrators(settings: Settings) -> Iterator[str]:
+    """Yield a sentence for each group of the settings that this host does not know, or in which nobody is."""
+    from radiusd2fa.cli.roles import empty_groups, missing_groups
+
+    if settings.administrators is None:
+        return
+    for group in missing_groups(settings.administrators):
+        yield f"administrators: this host has no group {group}, so it gives nobody a role; mind its spelling"
+    for group in empty_groups(settings.administrators):
+        yield f"administrators: nobody seems to be in the group {group}; add people to it, or leave it out"
+    if not settings.administrators.admin:
+        yield "administrators: no group has the role admin, so what needs it is left to root; write admin: [GROUP]"
 
 
 def _risks(settings: Settings) -> dict[str, float]:

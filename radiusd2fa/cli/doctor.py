@@ -49,11 +49,10 @@ def doctor(
 
     Exit code: 0 nothing is wrong, 1 something is, 2 wrong usage or wrong configuration.
     """
-    settings = site_settings(ctx.obj)
+    settings, noted = site_settings(ctx.obj), _noted(ctx)
     entries = [entry for entry in settings.clients if client in {None, entry.nas.name}]
     if client is not None and not entries:
         wrong_usage(f"there is no client {client}; clients: {', '.join(one.nas.name for one in settings.clients)}")
-    noted = _noted(ctx)
     strangers = noted.get("", [])
     visits = [_visit(entry, settings, noted, strangers) for entry in entries]
     match client, as_json:

@@ -6,11 +6,19 @@ It answers to no RFC; the words are those of the settings.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from radiusd2fa.cli.exceptions import (
+    exceptions_of,
+    facts_about_grants,
+    grant_for_programs,
+    may_take,
+    until_when_skipping,
+)
 from radiusd2fa.cli.site import complain, program, refuse, site_registry
 from radiusd2fa.cli.tables import moment, show_facts, show_json, user_state
 from radiusd2fa.cli.tried import Told, circumstances_of, tried_rules
@@ -21,18 +29,21 @@ if TYPE_CHECKING:
     from radiusd2fa.core.rules import Rule, Rules
     from radiusd2fa.settings import ClientSettings, Settings
     from radiusd2fa.settings.advice import Obstacle
+    from radiusd2fa.store.endings import GrantRecord
     from radiusd2fa.store.registry import UserRecord
 
 _SHOWN_OTHERWISE: Final = frozenset(
-    {"networks", "attributes", "reply", "skip", "hotp", "totp", "throttle", "challenge"}
+    {"networks", "attributes", "reply", "skip", "hotp", "totp", "throttle", "challenge", "kinds"}
 )
 
 
 def explain_login(ctx: typer.Context, settings: Settings, client: str, user: str, *, told: Told, as_json: bool) -> None:
     """Print what applies to one login; the command ends with 1 when it cannot succeed."""
+    from radiusd2fa.core.model import Flow
     from radiusd2fa.core.names import read_name
     from radiusd2fa.core.rules import NO_RULE
     from radiusd2fa.settings.advice import Obstacle
+    from radiusd2fa.store.inventory import can_log_in
 
     entry = next((entry for entry in settings.clients if entry.nas.name == client), None)
     if entry is None:
@@ -43,17 +54,22 @@ def explain_login(ctx: typer.Context, settings: Settings, client: str, user: str
     with site_registry(ctx.obj) as registry:
         person = next((one for one in registry.users() if one.name == name), None)
         tokens = registry.tokens(name)
+        at = circumstances_of(settings, client, (name, realm), person, told)
+        granted = [grant for grant in registry.grants(open_at=at.now) if grant.user == name]
     groups, doubt = _groups_now(settings, name, person)
-    at = replace(circumstances_of(settings, client, (name, realm), person, told), groups=groups)
+    at = replace(at, groups=groups)
     rule = settings.rules.for_login(at)
     backend = _who_checks(settings.rules, rule, person, at)
     if person is None and _kind(settings, backend) in ("local", "none"):
         refuse(f"there is no user {name}; `{program(ctx)} user list` shows who there is")
     ways = {} if rule is NO_RULE else _ways_for_keys(rule, entry.nas, settings.rules)
     some_way = any(not isinstance(way, Obstacle) for way in ways.values())
-    allowed = [token for token in tokens if token.state == "active" and token.kind in rule.factors]
+    usable = [token for token in tokens if can_log_in(token, at.now)]
+    allowed = [token for token in usable if token.kind in rule.kinds]
     able = [token.serial for token in allowed if token.kind != "fido" or some_way]
-    waiver = _without_a_token(settings, rule, entry, person, at)
+    asked = settings.rules.backend_for(at).checks and (rule.flow or entry.nas.flow) is not Flow.CODE_ONLY
+    waiver = _without_a_token(rule, person, at, granted, asked=asked)
+    takes = asked and may_take(rule, entry.nas, usable)
     tried = tried_rules(settings.rules, at, rule)
     if as_json:
         shown = None if rule is NO_RULE else _rule_for_programs(rule)
@@ -67,12 +83,16 @@ def explain_login(ctx: typer.Context, settings: Settings, client: str, user: str
                 "groups": groups,
                 "groups_in_doubt": doubt,
                 "password_is_enough": waiver,
+                "grants": [grant_for_programs(grant, rule) for grant in granted],
+                "may_take_a_token": takes,
                 "ceremonies": keys,
                 "tokens": able,
             }
         )
     else:
         unable = "none that can be used here" if allowed else "none that this rule allows"
+        if takes:
+            unable += ", but may take one out of the stock"
         show_facts(
             {
                 "client": client,
@@ -88,10 +108,11 @@ def explain_login(ctx: typer.Context, settings: Settings, client: str, user: str
                 "groups": doubt or ", ".join(groups) or "-",
                 "state": "not seen yet" if person is None else user_state(person),
                 "source": "-" if person is None else person.source,
+                **facts_about_grants(granted, rule, tokens, at.now),
                 "tokens": " ".join(able) or (waiver or unable),
             }
         )
-    if not (able or waiver) or (person is not None and user_state(person) != "enabled"):
+    if not (able or waiver or takes) or (person is not None and user_state(person) != "enabled"):
         complain(f"{name} cannot log in at {client}")
         raise typer.Exit(1)
 
@@ -138,19 +159,19 @@ def _groups_now(settings: Settings, name: str, person: UserRecord | None) -> tup
 
 
 def _without_a_token(
-    settings: Settings, rule: Rule, entry: ClientSettings, person: UserRecord | None, at: Circumstances
+    rule: Rule, person: UserRecord | None, at: Circumstances, granted: Sequence[GrantRecord], *, asked: bool
 ) -> str | None:
-    """Say why the password will be enough, or None."""
+    """Say why the password will be enough, or None; ``asked``: whether anybody asks for one, and checks it."""
     from radiusd2fa.core.choosing import within
-    from radiusd2fa.core.model import Flow
 
     enrolment, skip = rule.enrolment, rule.skip
     for_newcomers = _is_unenrolled(person) and rule.enrolment.lasts(at.now)
     if enrolment.upstream is not None and for_newcomers:
         return f"{enrolment.upstream} decides alone until {moment(enrolment.until)}"
-    checks = settings.rules.backend_for(at).checks and (rule.flow or entry.nas.flow) is not Flow.CODE_ONLY
-    if not checks:
+    if not asked:
         return None
+    if (skipping := until_when_skipping(granted, rule)) is not None:
+        return f"none is needed until {moment(skipping)}, by a grant"
     if not enrolment.required and for_newcomers:
         return "none is needed yet" if enrolment.until is None else f"none is needed until {moment(enrolment.until)}"
     if skip is not None and at.now < skip.until and within(at.caller, skip.networks):
@@ -163,6 +184,7 @@ def _facts_about_rule(rule: Rule, entry: ClientSettings) -> dict[str, str]:
     if rule.skip is not None:
         networks = " ".join(map(str, rule.skip.networks))
         facts["no token needed"] = f"from {networks} until {moment(rule.skip.until)}"
+    facts |= exceptions_of(rule)
     if rule.ask_always:
         facts["code"] = "asked for even after a wrong password"
     reply = [attribute.name for attribute in (*entry.reply, *rule.reply)]
@@ -173,7 +195,7 @@ def _facts_about_rule(rule: Rule, entry: ClientSettings) -> dict[str, str]:
 
 def _rule_for_programs(rule: Rule) -> dict[str, Any]:
     shown = {key: value for key, value in asdict(rule).items() if key not in _SHOWN_OTHERWISE}
-    sets = {key: sorted(getattr(rule, key)) for key in ("clients", "users", "groups", "realms")}
+    sets = {key: sorted(getattr(rule, key)) for key in ("clients", "users", "groups", "realms", "grants")}
     networks = {"networks": [str(network) for network in rule.networks]}
     skip = rule.skip
     return {

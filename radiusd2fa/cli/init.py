@@ -41,9 +41,10 @@ DEFAULT_LISTEN: Final = "127.0.0.1:1812"
 
 
 def init(
+    ctx: typer.Context,
     directory: Annotated[
         Path, typer.Option("--dir", metavar="D", help="Where configuration, vault key and database go.")
-    ] = Path("/etc/radiusd2fa"),
+    ] = DEFAULT_CONFIG.parent,
     store: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The database.", show_default="radiusd2fa.db in D")
     ] = None,
@@ -55,6 +56,8 @@ def init(
     from radiusd2fa.store.upgrade import create
 
     config = directory / "radiusd2fa.yaml"
+    if ctx.obj not in (DEFAULT_CONFIG, config):
+        wrong_usage("-c is a site that is there already; say with --dir where the new one goes")
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_missing("configuration", config, lambda: _write_configuration(config, listen, _url(store)))

@@ -60,9 +60,9 @@ def register(
     from radiusd2fa.keys.model import Registered, RegisterRequest
 
     settings, fido = _site(ctx)
-    policy = _policy(settings)
     _checked_label(label)
     with site_keyring(ctx.obj) as keyring:
+        policy = _policy(settings)
         keyring.belong_to(fido.rp_id)
         registrant = keyring.registrant(canonical_name(user))
         challenge = registration_challenge(secrets.token_bytes(NONCE_OCTETS), registrant.user)
@@ -96,10 +96,10 @@ def invite(ctx: typer.Context, user: User, label: Label = "", as_json: AsJson = 
     from radiusd2fa.core.responder import NONCE_OCTETS
 
     settings, fido = _site(ctx)
-    required = _policy(settings).required
     _checked_label(label)
     nonce, at = secrets.token_bytes(NONCE_OCTETS), now()
     with site_keyring(ctx.obj) as keyring:
+        required = _policy(settings).required
         keyring.belong_to(fido.rp_id)
         guest = keyring.invite(canonical_name(user), label, nonce, at + INVITATION_LIFETIME, at)
     invitation = Invitation(
@@ -126,10 +126,11 @@ def accept(
     from radiusd2fa.core.invitation import RegistrationAnswer, registration_challenge
 
     settings, fido = _site(ctx)
-    answer = RegistrationAnswer.read(_answer_text(file, RegistrationAnswer.LONGEST))
-    if answer is None:
-        wrong_usage("this is no answer to an invitation, or not all of it; it is one line that begins with RKR1-")
+    # the role is asked for before the file is read: who has none learns of no path whether there is a file
     with site_keyring(ctx.obj) as keyring:
+        answer = RegistrationAnswer.read(_answer_text(file, RegistrationAnswer.LONGEST))
+        if answer is None:
+            wrong_usage("this is no answer to an invitation, or not all of it; it is one line that begins with RKR1-")
         keyring.belong_to(fido.rp_id)
         guest, label = keyring.invited(answer.nonce, now())
         challenge = registration_challenge(answer.nonce, guest.user)

@@ -6,21 +6,26 @@ or wrong settings.
 
 from __future__ import annotations
 
-import os
-import pwd
 import shlex
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import typer
 
+from radiusd2fa.cli.acting import Administrator as Administrator
+from radiusd2fa.cli.acting import administrator as administrator
+from radiusd2fa.cli.acting import is_behind_sudo, may_have_written, out_of_reach
+from radiusd2fa.cli.announcing import announced
+
 if TYPE_CHECKING:  # loaded when a command runs, so that `--help` stays quick
     from radiusd2fa.settings import Settings
     from radiusd2fa.store.administration import Administration
+    from radiusd2fa.store.figures import Figures
     from radiusd2fa.store.keyring import Keyring
     from radiusd2fa.store.registry import Registry
 
@@ -30,6 +35,8 @@ Desk = TypeVar("Desk", bound="Administration")
 
 REFUSED: Final = 1
 WRONG_USAGE: Final = 2
+
+_MAX_REASON: Final = 200
 
 
 def complain(text: str) -> None:
@@ -55,6 +62,14 @@ def site_settings(path: Path) -> Settings:
     """Read the configuration file; every fault is shown, and the command ends with 2 if there is one."""
     from radiusd2fa.settings import SettingsError, load_settings
 
+    if is_behind_sudo() and path.exists():
+        kept = out_of_reach(path)
+        if kept is None:
+            wrong_usage(
+                f"{path}: with sudo, a configuration counts only where every folder above it is root's, or that of the "
+                "account that you act as, and nobody else can write there; leave out -c"
+            )
+        path = kept
     try:
         return load_settings(path)
     except SettingsError as error:
@@ -80,17 +95,34 @@ def site_keyring(path: Path) -> Iterator[Keyring]:
 
 
 @contextmanager
+def site_figures(path: Path) -> Iterator[Figures]:
+    """Open the store to count what is in it."""
+    from radiusd2fa.store.figures import Figures
+
+    with _opened(Figures, path) as figures:
+        yield figures
+
+
+@contextmanager
 def _opened(kind: type[Desk], path: Path) -> Iterator[Desk]:
     """Open the store for administration; refusals end the command with 1, a broken site with 2."""
     from sqlalchemy.exc import DBAPIError
 
     from radiusd2fa import vault
+    from radiusd2fa.cli import roles
     from radiusd2fa.store.administration import RefusedError
     from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, database_path
 
     settings = site_settings(path)
+    who, command = administrator(settings), _command()
+    _refuse_foreign_configuration(settings, who)
+    why = roles.refusal(settings.administrators, who, command)
     try:
-        with kind(database_path(settings.store), vault.load(settings.vault_key), acting_administrator()) as desk:
+        key, database = vault.load(settings.vault_key), database_path(settings.store)
+        with announced(settings.syslog) as tell, kind(database, key, who.name, tell=tell) as desk:
+            if why is not None:
+                desk.refused(command, now())
+                refuse(why)
             yield desk
     except (RefusedError, StoreUnavailableError) as error:
         refuse(str(error))
@@ -100,17 +132,78 @@ def _opened(kind: type[Desk], path: Path) -> Iterator[Desk]:
         wrong_usage(str(error))
 
 
+def permitted(settings: Settings) -> None:
+    """End the command if whoever gives it has not the role for it: before all else, or where no store is opened."""
+    from radiusd2fa.cli import roles
+
+    who, command = administrator(settings), _command()
+    _refuse_foreign_configuration(settings, who)
+    if (why := roles.refusal(settings.administrators, who, command)) is not None:
+        _write_down(settings, who, command)
+        refuse(why)
+
+
+def _write_down(settings: Settings, who: Administrator, command: str) -> None:
+    """Keep in the audit that somebody was refused, where there is a store that takes it."""
+    from sqlalchemy.exc import DBAPIError
+
+    from radiusd2fa import vault
+    from radiusd2fa.store.administration import Administration
+    from radiusd2fa.store.sqlite import StoreError, database_path
+
+    with suppress(StoreError, vault.VaultError, DBAPIError), announced(settings.syslog) as tell:
+        key, database = vault.load(settings.vault_key), database_path(settings.store)
+        with Administration(database, key, who.name, tell=tell) as desk:
+            desk.refused(command, now())
+
+
+def _command() -> str:
+    """Return the command that was given, without the program's name and without what follows: ``token assign``."""
+    # typer brings click along, under click's own name or, lately, another; it has no word of its own for this
+    click = typer.Context.__bases__[0].__module__.rpartition(".")[0]
+    context = import_module(f"{click}.globals").get_current_context(silent=True)
+    return "" if context is None else str(context.command_path).partition(" ")[2]
+
+
+def _refuse_foreign_configuration(settings: Settings, who: Administrator) -> None:
+    if settings.path != DEFAULT_CONFIG and may_have_written(settings, who):
+        wrong_usage(
+            f"{settings.path}: with sudo, a configuration counts only if nobody but root or the owner of its database "
+            f"can write it; leave out -c, or as root: chown root {settings.path} && chmod go-w {settings.path}"
+        )
+
+
 def program(ctx: typer.Context) -> str:
     """Return how to call the program again about the same site, for a hint that can be pasted."""
     return f"radiusd2fa -c {shlex.quote(str(ctx.obj))}" if ctx.obj != DEFAULT_CONFIG else "radiusd2fa"
 
 
-def acting_administrator() -> str:
-    """Return the operating system user who runs the command, and whom sudo did it for; never what the shell claims."""
-    uid = os.getuid()
-    name = _account(uid)
-    behind = os.environ.get("SUDO_UID", "")
-    return f"{_account(int(behind))} as {name}" if uid == 0 and behind.isdecimal() and behind != "0" else name
+def acting_administrator(settings: Settings) -> str:
+    """Return who gives the command, as the audit shall name them."""
+    return administrator(settings).name
+
+
+def reason(settings: Settings, given: str | None, what: str, *, always: bool = False) -> str:
+    """Return why something is weakened, in one clean line; empty where nobody has said so and nobody must.
+
+    It must be said where the site has ``administrators``, and for what ``always`` needs it: then it is asked for on a
+    terminal, and the command ends without one. ``what`` completes "why do you ...": ``enable alice``.
+    """
+    text = _cleaned(given or "")
+    if text or not (always or settings.administrators is not None):
+        return text
+    if given is None and sys.stdin.isatty():
+        text = _cleaned(typer.prompt(f"Why do you {what}?", default="", show_default=False, prompt_suffix=" "))
+    if not text:
+        wrong_usage(f'say why you {what}: --reason "..." (it stays in the audit)')
+    return text
+
+
+def _cleaned(typed: str) -> str:
+    text = " ".join("".join(char if char.isprintable() else " " for char in typed).split())
+    if len(text) > _MAX_REASON:
+        wrong_usage(f"--reason has at most {_MAX_REASON} characters; this one has {len(text)}")
+    return text
 
 
 def canonical_name(typed: str) -> str:
@@ -136,10 +229,3 @@ def read_secret(prompt: str, *, from_stdin: bool, option: str, confirm: bool = F
 def now() -> float:
     """Seconds since 1970."""
     return time.time()
-
-
-def _account(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"

@@ -1,35 +1,38 @@
-"""`radiusd2fa token`: the key fobs, in stock and in people's hands.
+"""`radiusd2fa token`: the key fobs, in stock and in people's hands: added one by one, and brought back into step.
 
-A seed comes in over standard input only, goes out once if we made it, and is never shown again.
+A seed comes in over standard input only, goes out once if we made it, and is never shown again. Who has a token is
+``custody``, what is known of it ``token_lists`` and ``papers``. RFC 4226 and RFC 6238 for the bounds.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import re
 import secrets
-from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from radiusd2fa.cli import custody, papers, token_lists
+from radiusd2fa.cli.papers import Batch, Box, Delivered, Label, Model, papers_of
 from radiusd2fa.cli.site import canonical_name, now, read_secret, refuse, site_registry, site_settings, wrong_usage
-from radiusd2fa.cli.tables import moment, show_facts, show_json, show_table
+from radiusd2fa.cli.tables import show_json
+from radiusd2fa.cli.token_import import import_tokens
+from radiusd2fa.cli.token_lists import AsJson, Serial, for_programs
 
 if TYPE_CHECKING:
     from radiusd2fa.core.model import Token
-    from radiusd2fa.store.registry import TokenRecord
 
 app = typer.Typer(no_args_is_help=True, help="The key fobs and who has them.")
-
-Serial = Annotated[str, typer.Argument(metavar="SERIAL", help="The token's serial number.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _OWN_SEED_OCTETS = {"sha1": 20, "sha256": 32, "sha512": 64}
 _LONGEST_SERIAL = 64
 _LARGEST_COUNTER = 2**62
+_ONLY_OATH = ("counter", "digits", "step", "algorithm")
+"""Options that a Yubico OTP leaves no choice about."""
 
 
 class Kind(StrEnum):
@@ -37,12 +40,16 @@ class Kind(StrEnum):
 
     HOTP = "hotp"
     TOTP = "totp"
+    YUBICO = "yubico"
 
 
 @app.command()
 def add(
     ctx: typer.Context,
-    kind: Annotated[Kind, typer.Option(help="hotp has a button, totp a clock.", show_default=False)],
+    kind: Annotated[
+        Kind,
+        typer.Option(help="hotp has a button, totp a clock, yubico types 32 letters and more.", show_default=False),
+    ],
     user: Annotated[
         str | None, typer.Option(metavar="NAME", help="Whose it is; else it goes into stock.", show_default=False)
     ] = None,
@@ -63,19 +70,27 @@ def add(
     serial: Annotated[
         str | None, typer.Option(metavar="S", help="The serial on its back; else one is made up.", show_default=False)
     ] = None,
+    label: Label = None,
+    model: Model = None,
+    batch: Batch = None,
+    box: Box = None,
+    delivered: Delivered = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add a token. Without --secret-stdin a seed is made and shown once, as otpauth URI and QR code."""
+    """Add a token. Without --secret-stdin a seed is made and shown once, as otpauth URI and QR code.
+
+    Of a yubico token the line on standard input is: public id (modhex), private id (hex), AES key (hex).
+    """
     from radiusd2fa.core.model import Token
+    from radiusd2fa.store.inventory import Papers
 
     chosen = algorithm.lower().replace("-", "")
-    if chosen not in _OWN_SEED_OCTETS:
-        wrong_usage(f"--algorithm {algorithm}: choose sha1, sha256 or sha512")
-    if kind is Kind.TOTP and counter:
-        wrong_usage("--counter is for hotp; a totp token has a clock (--step)")
-    if kind is Kind.HOTP and step is not None:
-        wrong_usage("--step is for totp; an hotp token has a button (--counter)")
-    if secret_stdin:
+    _refuse_what_does_not_fit(ctx, kind, counter, step, chosen, secret_stdin=secret_stdin)
+    written = papers_of({"label": label, "model": model, "batch": batch, "box": box}, delivered, site_settings(ctx.obj))
+    if kind is Kind.YUBICO:
+        seed = _parse_yubico(read_secret("Ids and key", from_stdin=True, option="--secret-stdin"))
+        digits, serial = 32 + 2 * (len(seed) - 22), serial or _public_id(seed)
+    elif secret_stdin:
         seed = _parse_seed(read_secret("Seed", from_stdin=True, option="--secret-stdin"))
     else:
         seed = secrets.token_bytes(_OWN_SEED_OCTETS[chosen])
@@ -91,109 +106,34 @@ def add(
     )
     owner = None if user is None else canonical_name(user)
     with site_registry(ctx.obj) as registry:
-        registry.add_token(token, owner, now())
+        elsewhere = registry.add_token(token, owner, now(), Papers(**written))  # type: ignore[arg-type]
         record = registry.token(token.serial)
+    if elsewhere:
+        _warn_of_twins(elsewhere)
     uri = None if secret_stdin else _otpauth(token, owner or token.serial)
     if as_json:
-        show_json({**_plain(record), **({} if uri is None else {"otpauth": uri})})
+        show_json({**for_programs(record, now()), **({} if uri is None else {"otpauth": uri})})
         return
     typer.echo(f"added {kind.value} token {token.serial}" + (f" for {owner}" if owner else " to the stock"))
     if uri is not None:
         _show_once(uri)
 
 
-@app.command("list")
-def list_tokens(
-    ctx: typer.Context,
-    user: Annotated[str | None, typer.Option(metavar="NAME", help="Only this person's.", show_default=False)] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show all tokens, or one person's."""
-    with site_registry(ctx.obj) as registry:
-        owner = None if user is None else registry.user(canonical_name(user)).name
-        records = registry.tokens(owner)
-    if as_json:
-        show_json([_plain(record) for record in records])
-        return
-    show_table(
-        ("serial", "kind", "user", "state", "digits", "algorithm", "last used"),
-        [
-            (r.serial, r.kind, r.user or "-", r.state, str(r.digits or "-"), r.algorithm, moment(r.last_used))
-            for r in records
-        ],
-        nothing="no tokens; `radiusd2fa token add --user NAME --kind hotp` adds one",
-    )
-
-
-@app.command()
-def show(ctx: typer.Context, serial: Serial, as_json: AsJson = False) -> None:
-    """Show one token, all but its seed."""
-    with site_registry(ctx.obj) as registry:
-        record = registry.token(serial)
-    if as_json:
-        show_json(_plain(record))
-        return
-    facts = {
-        "serial": record.serial,
-        "kind": record.kind,
-        "user": record.user or "-",
-        "state": record.state,
-        "digits": str(record.digits or "-"),
-        "algorithm": record.algorithm,
-        "added": moment(record.created),
-        "last used": moment(record.last_used),
-    }
-    if record.kind == Kind.HOTP:
-        facts["next counter"] = str(record.moving_factor)
-    elif record.kind == "fido":
-        facts["has counted to"] = str(record.moving_factor)
-    else:
-        facts["step"] = f"{record.step} s"
-        facts["last step used"] = str(record.moving_factor or "-")
-        facts["drift"] = f"{record.drift:+d} steps ({record.drift * record.step:+d} s)"
-    show_facts(facts)
-
-
-@app.command()
-def assign(
-    ctx: typer.Context,
-    serial: Serial,
-    user: Annotated[str, typer.Option(metavar="NAME", help="Who gets it.", show_default=False)],
-) -> None:
-    """Hand a token out of the stock to a person."""
-    owner = canonical_name(user)
-    with site_registry(ctx.obj) as registry:
-        registry.assign(serial, owner, now())
-    typer.echo(f"assigned {serial} to {owner}")
-
-
-@app.command()
-def unassign(ctx: typer.Context, serial: Serial) -> None:
-    """Take a token back into the stock."""
-    with site_registry(ctx.obj) as registry:
-        registry.unassign(serial, now())
-    typer.echo(f"took {serial} back into the stock")
-
-
-@app.command()
-def enable(ctx: typer.Context, serial: Serial) -> None:
-    """Let a disabled token log its owner in again."""
-    _set_state(ctx, serial, "active")
-    typer.echo(f"enabled {serial}")
-
-
-@app.command()
-def disable(ctx: typer.Context, serial: Serial) -> None:
-    """Refuse a token from the next packet on; `enable` brings it back."""
-    _set_state(ctx, serial, "disabled")
-    typer.echo(f"disabled {serial}")
-
-
-@app.command()
-def revoke(ctx: typer.Context, serial: Serial) -> None:
-    """Refuse a token for ever, from the next packet on."""
-    _set_state(ctx, serial, "revoked")
-    typer.echo(f"revoked {serial}")
+app.command("import")(import_tokens)
+app.command("list")(token_lists.list_tokens)
+app.command()(token_lists.show)
+app.command()(token_lists.history)
+app.command()(custody.assign)
+app.command()(custody.unassign)
+app.command("return")(custody.give_back)
+app.command()(custody.restock)
+app.command()(custody.lost)
+app.command()(custody.enable)
+app.command()(custody.disable)
+app.command()(custody.revoke)
+app.command()(papers.label)
+app.command()(papers.validity)
+app.command()(papers.counter)
 
 
 @app.command()
@@ -210,6 +150,8 @@ def resync(
     rules = site_settings(ctx.obj).rules
     with site_registry(ctx.obj) as registry:
         token = registry.with_seed(serial)
+        if token.kind not in (Kind.HOTP, Kind.TOTP):
+            refuse(f"{serial} is a {token.kind} token: it says in each code how far it is, and is never out of step")
         find = find_functions((token.kind,))[token.kind]
         found = resynchronise(token, code1.encode(), code2.encode(), now(), rules, find)
         if found is None and not all(len(code) == token.digits and code.isdecimal() for code in (code1, code2)):
@@ -223,11 +165,32 @@ def resync(
     typer.echo(f"{serial} is in step again")
 
 
-def _set_state(ctx: typer.Context, serial: str, state: str) -> None:
-    from radiusd2fa.core.model import TokenState
+def _refuse_what_does_not_fit(
+    ctx: typer.Context, kind: Kind, counter: int, step: int | None, algorithm: str, *, secret_stdin: bool
+) -> None:
+    """End the command where options do not belong together."""
+    if algorithm not in _OWN_SEED_OCTETS:
+        wrong_usage("--algorithm: choose sha1, sha256 or sha512")
+    if kind is Kind.TOTP and counter:
+        wrong_usage("--counter is for hotp; a totp token has a clock (--step)")
+    if kind is Kind.HOTP and step is not None:
+        wrong_usage("--step is for totp; an hotp token has a button (--counter)")
+    if kind is Kind.YUBICO:
+        if not secret_stdin:
+            wrong_usage("--kind yubico: give public id, private id and AES key on standard input with --secret-stdin")
+        for option in _ONLY_OATH:
+            source = ctx.get_parameter_source(option)
+            if source is not None and source.name == "COMMANDLINE":
+                wrong_usage(f"--{option} is not for yubico: each of its codes says where it stands")
 
-    with site_registry(ctx.obj) as registry:
-        registry.set_state(serial, TokenState(state), now())
+
+def _warn_of_twins(serials: tuple[str, ...]) -> None:
+    typer.secho("warning: ", fg=typer.colors.YELLOW, err=True, nl=False)
+    typer.echo(
+        f"this seed is in the store already, as {', '.join(serials)}: who has one fob can log in with the codes of "
+        "the other",
+        err=True,
+    )
 
 
 def _checked_serial(serial: str | None) -> str:
@@ -260,6 +223,35 @@ def _parse_seed(line: bytes) -> bytes:
     return seed
 
 
+def _parse_yubico(line: bytes) -> bytes:
+    """Read public id, private id and AES key; nothing of the line is ever repeated in an error."""
+    from radiusd2fa.factors.yubico import KEY_OCTETS, PRIVATE_OCTETS, modhex_to_octets
+
+    parts = re.split(r"[,;\s]+", line.decode("ascii", errors="replace").strip())
+    public, private, key = (
+        (modhex_to_octets(parts[0]), _hex(parts[1]), _hex(parts[2])) if len(parts) == 3 else [None] * 3
+    )
+    if public is None or private is None or key is None:
+        wrong_usage("this is not public id (modhex), private id (hex) and AES key (hex), with commas between them")
+    if not 1 <= len(public) <= 16 or len(private) != PRIVATE_OCTETS or len(key) != KEY_OCTETS:
+        wrong_usage("a public id has 2 to 32 letters, a private id 12 hex digits, an AES key 32")
+    return key + private + public
+
+
+def _hex(text: str) -> bytes | None:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return None
+
+
+def _public_id(seed: bytes) -> str:
+    """The letters that each OTP begins with: what it is known by when nobody says a serial."""
+    from radiusd2fa.factors.yubico import octets_to_modhex
+
+    return octets_to_modhex(seed[22:])
+
+
 def _otpauth(token: Token, name: str) -> str:
     """The key URI that authenticator apps read from a QR code."""
     import pyotp.utils
@@ -285,7 +277,3 @@ def _show_once(uri: str) -> None:
     typer.echo(uri)
     if sys.stdout.isatty():
         segno.make(uri, error="l").terminal(compact=True)
-
-
-def _plain(record: TokenRecord) -> dict[str, object]:
-    return asdict(record)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from radiusd2fa.cli.offboard import offboard
 from radiusd2fa.cli.site import (
     canonical_name,
     now,
@@ -18,6 +19,9 @@ from radiusd2fa.cli.site import (
     site_registry,
     site_settings,
     wrong_usage,
+)
+from radiusd2fa.cli.site import (
+    reason as why_so,
 )
 from radiusd2fa.cli.sync import sync
 from radiusd2fa.cli.tables import moment, show_facts, show_json, show_table, user_state
@@ -32,6 +36,9 @@ Name = Annotated[str, typer.Argument(metavar="USER", help="The person's user nam
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="The password is the first line of standard input.")
+]
+Reason = Annotated[
+    str | None, typer.Option("--reason", metavar="TEXT", help="Why; it stays in the audit.", show_default=False)
 ]
 
 
@@ -55,30 +62,31 @@ def add(
 
     People of a directory need not be added: their first login does. Adding them gives them a token before that.
     """
-    user, hashed = canonical_name(name), None
+    user, groups, hashed = canonical_name(name), _groups(group or []), None
     if no_password and password_stdin:
         wrong_usage("--no-password and --password-stdin exclude each other")
     settings = site_settings(ctx.obj)
-    backend = _backend(settings, "local" if password_stdin and source is None else source)
-    known = backend.kind in ("local", "none")
-    if not known and password_stdin:
-        wrong_usage(f"{backend.name} checks the password, so none is kept here")
-    if known and not no_password:
-        hashed = _hash(ctx, "Password", password_stdin=password_stdin)
-    identity = _looked_up(backend, user)
-    groups = _groups(group or [])
+    # the role is asked for before a directory is: who has none learns of nobody whether they exist there
     with site_registry(ctx.obj) as registry:
+        backend = _backend(settings, "local" if password_stdin and source is None else source)
+        known = backend.kind in ("local", "none")
+        if not known and password_stdin:
+            wrong_usage(f"{backend.name} checks the password, so none is kept here")
+        if known and not no_password:
+            hashed = _hash(ctx, "Password", password_stdin=password_stdin)
+        identity = _looked_up(backend, user)
         registry.add_user(user, hashed, groups, now(), source="local" if known else backend.name, directory_id=identity)
     typer.echo(f"added {user}; next: {program(ctx)} token add --user {shlex.quote(user)} --kind totp")
 
 
 @app.command()
-def password(ctx: typer.Context, name: Name, password_stdin: PasswordStdin = False) -> None:
+def password(ctx: typer.Context, name: Name, password_stdin: PasswordStdin = False, reason: Reason = None) -> None:
     """Set a person's local password."""
     user = canonical_name(name)
+    why = why_so(site_settings(ctx.obj), reason, f"set the password of {user}")
     with site_registry(ctx.obj) as registry:
         registry.user(user)
-        registry.set_password(user, _hash(ctx, "New password", password_stdin=password_stdin), now())
+        registry.set_password(user, _hash(ctx, "New password", password_stdin=password_stdin), now(), why)
     typer.echo(f"set the password of {user}")
 
 
@@ -130,6 +138,7 @@ def bind(
     name: Name,
     source: Annotated[str, typer.Option(metavar="BACKEND", help="Who knows this person.", show_default=False)],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    reason: Reason = None,
 ) -> None:
     """Say anew where a person comes from: after a move to a directory, or when their account was made again there.
 
@@ -137,14 +146,15 @@ def bind(
     """
     from radiusd2fa.settings import LdapSettings
 
-    user, backend = canonical_name(name), _backend(site_settings(ctx.obj), source)
+    settings, user = site_settings(ctx.obj), canonical_name(name)
+    why = why_so(settings, reason, f"bind {user} anew")
     with site_registry(ctx.obj) as registry:
-        record = registry.user(user)
+        backend, record = _backend(settings, source), registry.user(user)
         identity = _looked_up(backend, user)
         if not yes:
             tokens = f" with {' '.join(record.tokens)}" if record.tokens else ""
             typer.confirm(f"Is {user} of {backend.name} the person who is {user}{tokens} here?", abort=True)
-        registry.bind(user, "local" if backend.kind in ("local", "none") else backend.name, identity, now())
+        registry.bind(user, "local" if backend.kind in ("local", "none") else backend.name, identity, now(), why)
     whom = identity or ("whoever logs in next under this name" if isinstance(backend, LdapSettings) else user)
     typer.echo(f"{user} is {whom} of {backend.name} now")
 
@@ -161,14 +171,17 @@ def rename(
 
 
 app.command()(sync)
+app.command()(offboard)
 
 
 @app.command()
-def enable(ctx: typer.Context, name: Name) -> None:
+def enable(ctx: typer.Context, name: Name, reason: Reason = None) -> None:
     """Let a disabled person log in again."""
+    user = canonical_name(name)
+    why = why_so(site_settings(ctx.obj), reason, f"enable {user}")
     with site_registry(ctx.obj) as registry:
-        registry.set_enabled(canonical_name(name), now(), enabled=True)
-    typer.echo(f"enabled {canonical_name(name)}")
+        registry.set_enabled(user, now(), enabled=True, reason=why)
+    typer.echo(f"enabled {user}")
 
 
 @app.command()
@@ -180,23 +193,29 @@ def disable(ctx: typer.Context, name: Name) -> None:
 
 
 @app.command()
-def unlock(ctx: typer.Context, name: Name) -> None:
+def unlock(ctx: typer.Context, name: Name, reason: Reason = None) -> None:
     """End a lock that wrong codes have caused."""
+    user = canonical_name(name)
+    why = why_so(site_settings(ctx.obj), reason, f"unlock {user}")
     with site_registry(ctx.obj) as registry:
-        registry.unlock(canonical_name(name), now())
-    typer.echo(f"unlocked {canonical_name(name)}")
+        registry.unlock(user, now(), why)
+    typer.echo(f"unlocked {user}")
 
 
 @app.command()
 def remove(
-    ctx: typer.Context, name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
+    ctx: typer.Context,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    reason: Reason = None,
 ) -> None:
     """Remove a person; their tokens go back to the stock."""
     user = canonical_name(name)
+    why = why_so(site_settings(ctx.obj), reason, f"remove {user}")
     if not yes:
         typer.confirm(f"Remove {user}?", abort=True)
     with site_registry(ctx.obj) as registry:
-        serials = registry.remove_user(user, now())
+        serials = registry.remove_user(user, now(), why)
     typer.echo(f"removed {user}" + (f"; back in stock: {' '.join(serials)}" if serials else ""))
 
 

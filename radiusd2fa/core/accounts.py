@@ -232,6 +232,8 @@ def why_password_is_enough(facts: Facts) -> Waiver | None:
         return None
     if is_upstreams(facts):
         return Waiver(Reason.UPSTREAM, for_the_unenrolled=True)
+    if is_skipping(facts):
+        return Waiver(Reason.SKIP_GRANTED, for_the_unenrolled=False)
     enrolment = rule.enrolment
     if not enrolment.required and _is_unenrolled(user) and enrolment.lasts(facts.now):
         return Waiver(Reason.NOT_ENROLLED if enrolment.until is None else Reason.GRACE, for_the_unenrolled=True)
@@ -239,3 +241,9 @@ def why_password_is_enough(facts: Facts) -> Waiver | None:
     if skip is not None and facts.now < skip.until and within(facts.request.caller, skip.networks):
         return Waiver(Reason.SKIPPED, for_the_unenrolled=False)
     return None
+
+
+def is_skipping(facts: Facts) -> bool:
+    """Whether an administrator asks this person for no second factor now, where the rule lets that count."""
+    user = facts.known.user
+    return user is not None and facts.now < user.skip_until and "skip" in facts.rule.grants

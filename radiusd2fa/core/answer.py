@@ -2,7 +2,7 @@
 
 It compares, it never reveals; comparison takes the same time wherever the difference is.
 A PAP answer is the code itself (RFC 2865 5.2), a CHAP answer only proves it (RFC 2865 5.3); a key's is an assertion
-(WebAuthn 6.3.3).
+(WebAuthn 6.3.3). What was typed is read by its shape: no text is a code of two kinds.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from hmac import compare_digest
 from math import inf
 from typing import Final, Protocol
 
+from radiusd2fa.core import sheets
 from radiusd2fa.core.model import Chap
 from radiusd2fa.core.record import record
 from radiusd2fa.core.responder import OWN_TYPE
 
+_DASH: Final = ord("-")
 _CODE: Final = re.compile(rb"[0-9]{6,8}")
+_MODHEX: Final = re.compile(rb"(?:[cbdefghijklnrtuv]{2}){16,32}")
+"""Yubico's digits 0 to f, which sit at the same place on most keyboards: 32 characters behind up to 32 of a name."""
 
 
 class Answer(Protocol):
@@ -49,6 +53,57 @@ class TypedCode:
     def equals(self, code: bytes) -> bool:
         """Compare in constant time."""
         return compare_digest(self.code, code)
+
+
+@record
+class TypedOtp:
+    """A Yubico OTP: modified hexadecimal, in small letters by now."""
+
+    text: bytes = field(repr=False)
+
+    def may_have(self, digits: int) -> bool:
+        """Whether it has that many characters."""
+        return len(self.text) == digits
+
+    def equals(self, code: bytes) -> bool:
+        """It is decrypted, not compared."""
+        return False
+
+
+@record
+class TypedSpare:
+    """A code from a sheet that was made in advance."""
+
+    kind: str
+    """Which kind of sheet has codes of this shape."""
+    code: str = field(repr=False)
+
+    def is_spelled(self, text: bytes) -> bool:
+        """Whether it was typed as it is printed, dashes and all: few passwords look like that."""
+        printed = sheets.SHEETS[self.kind].spelled(self.code)
+        return len(text) == len(printed) and all(
+            (typed == _DASH) == (char == "-") for typed, char in zip(text, printed, strict=True)
+        )
+
+    def may_have(self, digits: int) -> bool:
+        """Whether it has that many characters."""
+        return len(self.code) == digits
+
+    def equals(self, code: bytes) -> bool:
+        """Only digests are there to compare with."""
+        return False
+
+
+def read_typed(octets: bytes) -> TypedCode | TypedOtp | TypedSpare | None:
+    """Return what somebody has typed, by its shape; None when it is no code of any kind."""
+    typed = TypedCode.read(octets)
+    if typed is not None:
+        return typed
+    modhex = octets.lower()
+    if _MODHEX.fullmatch(modhex):
+        return TypedOtp(modhex)
+    spare = sheets.read(octets)
+    return None if spare is None else TypedSpare(spare[0].kind, spare[1])
 
 
 @record

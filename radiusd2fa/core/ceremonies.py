@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Final, Self
 
-from radiusd2fa.core.answer import Answer, Assertion, KeyAnswer, TypedCode
+from radiusd2fa.core.answer import Answer, Assertion, KeyAnswer, read_typed
 from radiusd2fa.core.finding import is_usable
 from radiusd2fa.core.judging import Facts
 from radiusd2fa.core.model import KeyCeremony, Nas, PendingChallenge, Reason
@@ -27,6 +27,7 @@ from radiusd2fa.core.responder import (
     station_challenge,
 )
 from radiusd2fa.core.rules import MAX_PROMPT_OCTETS, FidoRules
+from radiusd2fa.core.sheets import SHEETS
 from radiusd2fa.core.texts import Text, base64url, octets, string
 
 KIND: Final = "fido"
@@ -51,10 +52,10 @@ def offer(facts: Facts, *, password_passed: bool) -> Offer:
     if facts.rules.fido is None:
         return Offer()
     # locked or not: whoever has the password must not learn it from the prompt
-    tokens = [] if user is None else [t for t in user.tokens if t.kind in rule.factors and is_usable(t, facts.now)]
+    tokens = [] if user is None else [t for t in user.tokens if t.kind in rule.kinds and is_usable(t, facts.now)]
     rule = rule if password_passed else facts.site.for_anybody(nas.name)
     kinds = {token.kind for token in tokens} if password_passed else set(rule.factors)
-    codes = kinds != {KIND}
+    codes = kinds.difference(SHEETS) != {KIND}  # who has a sheet knows what is on it
     if KIND not in kinds:
         return Offer(codes)
     credentials = tuple(credential_id(token.secret) for token in tokens if token.kind == KIND)
@@ -131,7 +132,7 @@ def read_answer(facts: Facts, challenge: PendingChallenge, text: bytes) -> Answe
             return Reason.KEY_RESPONSE_CUT if response.cut else Reason.KEY_RESPONSE_MALFORMED
         if response is not None:
             return _from_responder(facts, fido, begun, response, asked)
-    return TypedCode.read(text) or Reason.NO_CODE
+    return read_typed(text) or Reason.NO_CODE
 
 
 def _from_responder(

@@ -10,14 +10,12 @@ from radiusd2fa.core.judging import Facts, Judgement
 from radiusd2fa.core.model import (
     DisableToken,
     Effect,
-    Event,
     Reason,
     RecordCallerFailure,
     RecordFailure,
     Token,
-    WriteEvent,
 )
-from radiusd2fa.core.nonce import login_id
+from radiusd2fa.core.rows import about_token
 
 
 def counted(facts: Facts, judgement: Judgement) -> tuple[Effect, ...]:
@@ -38,19 +36,9 @@ def counted(facts: Facts, judgement: Judgement) -> tuple[Effect, ...]:
 
 def _clone_alarm(facts: Facts, token: Token) -> tuple[Effect, ...]:
     """Two keys with one private key give themselves away by their counters (WebAuthn 6.1.1): worth a row of its own."""
-    alarm = Event(
-        time=facts.now,
-        name="token.cloned",
-        login=login_id(facts.known, facts.nonce),
-        nas=facts.request.nas.name,
-        user=facts.name,
-        caller=facts.request.caller,
-        factor=token.kind,
-        serial=token.serial,
-        outcome="disabled" if facts.rule.lock_clones else "refused",
-        reason=Reason.KEY_CLONED,
-    )
-    return (*((DisableToken(token.id),) if facts.rule.lock_clones else ()), WriteEvent(alarm))
+    locked = facts.rule.lock_clones
+    alarm = about_token(facts, "token.cloned", token, "disabled" if locked else "refused", Reason.KEY_CLONED)
+    return (DisableToken(token.id), alarm) if locked else (alarm,)
 
 
 def counted_against_caller(facts: Facts) -> tuple[Effect, ...]:

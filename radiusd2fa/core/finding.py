@@ -26,6 +26,21 @@ class Matched:
 
 
 @record
+class Claimed:
+    """The code is right and new, of a token that is nobody's yet; accepting it makes it the person's."""
+
+    to: int
+    drift: int
+
+
+@record
+class Spare:
+    """The answer is one of a sheet's codes, and was not used before."""
+
+    number: int
+
+
+@record
 class Asserted:
     """A key has signed what it was asked to sign, and its signature counter says so."""
 
@@ -56,7 +71,10 @@ class NotFound:
     """The answer is no code of this token anywhere near."""
 
 
-Finding = Matched | Asserted | Refused | Beyond | Used | NotFound
+Right = Matched | Spare | Claimed | Asserted
+"""The findings that let somebody in."""
+
+Finding = Matched | Spare | Asserted | Refused | Beyond | Used | NotFound
 
 Find = Callable[[Token, Answer, float, Rules], Finding]
 """What a module of ``factors/`` offers: token, answer, now, rules -> finding."""
@@ -64,11 +82,16 @@ Find = Callable[[Token, Answer, float, Rules], Finding]
 
 def is_usable(token: Token, now: float) -> bool:
     """Whether a token may log anybody in at that moment. Every path asks here and nowhere else."""
-    return (
-        token.state is TokenState.ACTIVE
-        and token.valid_from <= now
-        and (token.valid_until is None or now < token.valid_until)
-    )
+    if token.state is TokenState.ASSIGNED:
+        handed_out = token.activate_by is None or now < token.activate_by
+    else:
+        handed_out = token.state is TokenState.ACTIVE
+    return handed_out and is_valid(token, now)
+
+
+def is_valid(token: Token, now: float) -> bool:
+    """Whether the token's own time has begun and not ended, whoever has it."""
+    return token.valid_from <= now and (token.valid_until is None or now < token.valid_until)
 
 
 def successor_wanted(token: Token, now: float) -> int | None:

@@ -10,14 +10,17 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import Final
 
-from radiusd2fa.core.answer import Answer, KeyAnswer, TypedCode
-from radiusd2fa.core.finding import Asserted, Beyond, Find, Matched, Refused, Used, is_usable
+from radiusd2fa.core.answer import Answer, KeyAnswer, read_typed
+from radiusd2fa.core.finding import Asserted, Beyond, Find, Matched, Refused, Right, Spare, Used, is_usable
 from radiusd2fa.core.model import AccessRequest, Flow, Known, NoteResyncCandidate, Reason, Token
 from radiusd2fa.core.record import record
 from radiusd2fa.core.rules import NO_RULE, Backend, Rule, Rules
+from radiusd2fa.core.sheets import BREAK_GLASS, SHEETS
 
 DECOY: Final = Token(id=0, serial="", kind="hotp", moving_factor=0, secret=bytes(20))
 """Nobody's token, for work that must take its time."""
+MOST_DIGITS: Final = 8
+"""Of a fob. What is longer is decrypted or looked up, which takes no time worth hiding."""
 
 
 @record
@@ -50,7 +53,7 @@ class Judgement:
 
     reason: Reason
     token: Token | None = None
-    matched: Matched | Asserted | None = None
+    matched: Right | None = None
     counts: bool = False
     """Whether a refusal is a guess that the throttle must count."""
     genuine: bool = False
@@ -60,7 +63,7 @@ class Judgement:
 
 def usable_tokens(facts: Facts) -> tuple[Token, ...]:
     """The tokens that may speak for this user now, in the rule's order. Locked and disabled users have none."""
-    order = facts.rule.factors
+    order = facts.rule.kinds
     tokens = [token for token in able_tokens(facts) if token.kind in order]
     return tuple(sorted(tokens, key=lambda token: order.index(token.kind))) if len(tokens) > 1 else tuple(tokens)
 
@@ -83,13 +86,11 @@ def judge(facts: Facts, answer: Answer | Reason) -> Judgement:
     if isinstance(answer, Reason):
         return Judgement(answer if tokens else _why_no_token(facts))
     by_key = isinstance(answer, KeyAnswer)
-    if not by_key and not any(token.digits for token in tokens):
+    if not by_key and not any(0 < token.digits <= MOST_DIGITS for token in tokens):
         facts.factors[DECOY.kind](DECOY, answer, facts.now, facts.rules)
     if not tokens:
         return Judgement(_why_no_token(facts), counts=not by_key)
-    wrong = Reason.WRONG_KEY_RESPONSE if by_key else Reason.WRONG_CODE
-    # nobody guesses at a signature, so a device that spoils responses locks nobody out
-    found = Judgement(wrong, tokens[0] if len(tokens) == 1 else None, counts=not by_key)
+    found: Judgement | None = None
     notes: list[NoteResyncCandidate] = []
     for token in tokens:
         finding = facts.factors[token.kind](token, answer, facts.now, facts.rules)
@@ -97,6 +98,8 @@ def judge(facts: Facts, answer: Answer | Reason) -> Judgement:
             case Matched():
                 ok = Reason.RESYNCHRONISED if finding.resynchronised else Reason.OK
                 return Judgement(ok, token, finding)
+            case Spare():
+                return Judgement(Reason.EMERGENCY if token.kind == BREAK_GLASS.kind else Reason.OK, token, finding)
             case Asserted():
                 return Judgement(Reason.OK, token, finding)
             case Beyond():
@@ -109,12 +112,17 @@ def judge(facts: Facts, answer: Answer | Reason) -> Judgement:
                 found = Judgement(finding.reason, token, genuine=True)
             case _:
                 pass
+    if found is None:
+        # nobody guesses at a signature, so a device that spoils responses locks nobody out
+        wrong = Reason.WRONG_KEY_RESPONSE if by_key else Reason.WRONG_CODE
+        likely = [token for token in tokens if token.kind not in SHEETS]
+        found = Judgement(wrong, likely[0] if len(likely) == 1 else None, counts=not by_key)
     return replace(found, notes=tuple(notes)) if notes else found
 
 
 def judge_unseen(facts: Facts, code: bytes) -> Judgement:
     """Judge a code whose password is not settled yet: a right one takes as long as a wrong one."""
-    answer = TypedCode.read(code) or Reason.NO_CODE
+    answer = read_typed(code) or Reason.NO_CODE
     judgement = judge(facts, answer)
     if judgement.matched is not None and not isinstance(answer, Reason):
         facts.factors[DECOY.kind](DECOY, answer, facts.now, facts.rules)
@@ -122,6 +130,11 @@ def judge_unseen(facts: Facts, code: bytes) -> Judgement:
 
 
 def _why_no_token(facts: Facts) -> Reason:
+    return why_nobody(facts) or Reason.NO_TOKEN
+
+
+def why_nobody(facts: Facts) -> Reason | None:
+    """Return why no token at all may speak for this user now; None: one may."""
     user = facts.known.user
     if user is None:
         return Reason.UNKNOWN_USER
@@ -129,4 +142,4 @@ def _why_no_token(facts: Facts) -> Reason:
         return Reason.DISABLED_USER
     if facts.rule is NO_RULE:
         return Reason.NO_RULE
-    return Reason.LOCKED if user.locked_until > facts.now else Reason.NO_TOKEN
+    return Reason.LOCKED if user.locked_until > facts.now else None

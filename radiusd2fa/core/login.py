@@ -17,15 +17,17 @@ from radiusd2fa.core.accounts import (
     Standing,
     Waiver,
     gather,
+    is_skipping,
     is_upstreams,
     note_account,
     still_there,
     why_password_is_enough,
 )
-from radiusd2fa.core.answer import Answer, ChapAnswer, TypedCode
+from radiusd2fa.core.answer import Answer, ChapAnswer, TypedSpare, read_typed
 from radiusd2fa.core.ceremonies import read_answer
+from radiusd2fa.core.claiming import claim, may_claim
 from radiusd2fa.core.counting import counted, counted_against_caller
-from radiusd2fa.core.finding import Asserted, Find, Matched
+from radiusd2fa.core.finding import Claimed, Find, Matched, Right, Spare
 from radiusd2fa.core.judging import Facts, Judgement, judge, judge_unseen
 from radiusd2fa.core.model import (
     Accept,
@@ -39,6 +41,7 @@ from radiusd2fa.core.model import (
     Flow,
     Known,
     NeedPrimary,
+    NeedToken,
     NoteLogin,
     Outcome,
     PendingChallenge,
@@ -48,13 +51,17 @@ from radiusd2fa.core.model import (
     Reject,
     ReplacePasswordHash,
     Silence,
+    TakeToken,
     Token,
     User,
+    UseSheet,
     Verdict,
 )
 from radiusd2fa.core.questions import ask_for_code, ask_for_password, pass_on_question
 from radiusd2fa.core.readings import is_sshd_junk, readings_of
-from radiusd2fa.core.rules import LOCAL_ACCOUNTS, Rules
+from radiusd2fa.core.rows import worth_a_row
+from radiusd2fa.core.rules import LOCAL_ACCOUNTS, BreakGlass, Rules
+from radiusd2fa.core.sheets import BREAK_GLASS
 
 _NOT_EVERY_FACTOR: Final = "an Accept needs every factor"
 
@@ -89,6 +96,9 @@ def decide(
 
 
 def _first_packet(facts: Facts, password: bytes) -> Outcome:
+    emergency = _emergency(facts, password)
+    if emergency is not None:
+        return emergency
     if is_upstreams(facts):  # whatever they type is the other system's business
         return _password_first(facts, password)
     if password.startswith(b"SCRV1:"):
@@ -128,6 +138,27 @@ def _password_first(facts: Facts, password: bytes, before: PendingChallenge | No
             return _password_right(facts, answer, closing)
 
 
+def _emergency(facts: Facts, text: bytes, closing: tuple[Effect, ...] = ()) -> Accept | Reject | None:
+    """An emergency code where the password is asked for, under a rule by which it stands alone. None: it is none.
+
+    Nobody is asked about a password, so it works while the directory is down; two administrators have opened its sheet.
+    What is spelled like one, dashes and all, is no password for a directory to see, and no guess at the person's codes.
+    """
+    if facts.rule.break_glass is not BreakGlass.ALONE:
+        return None
+    typed = read_typed(text)
+    if not isinstance(typed, TypedSpare) or typed.kind != BREAK_GLASS.kind:
+        return None
+    judgement = judge(facts, typed)
+    if judgement.matched is not None:
+        return _accept(facts, judgement, closing, password_settled=True)
+    if judgement.genuine:
+        return Reject(judgement.reason, closing, judgement.token)
+    if typed.is_spelled(text):
+        return Reject(judgement.reason, (*closing, *counted_against_caller(facts)))
+    return None
+
+
 def _password_right(facts: Facts, answer: PrimaryAnswer, closing: tuple[Effect, ...]) -> Outcome:
     noted = note_account(facts, answer, facts.backend)
     if isinstance(noted, Reason):
@@ -154,7 +185,7 @@ def _code_alone(facts: Facts, octets: bytes) -> Outcome:
     """The NAS, or nobody, has checked the password: the code is all there is."""
     if not octets:
         return ask_for_code(facts)
-    return _judged_alone(facts, TypedCode.read(octets) or Reason.NO_CODE)
+    return _judged_alone(facts, read_typed(octets) or Reason.NO_CODE)
 
 
 def _chap(facts: Facts, answer: ChapAnswer) -> Outcome:
@@ -183,7 +214,7 @@ def _together(facts: Facts, readings: list[tuple[bytes, bytes]], *, whole: bytes
     standing = Standing() if facts.backend.checks else still_there(facts)
     if not isinstance(standing, Standing):
         return standing
-    if whole is not None and facts.backend.checks and facts.site.may_waive():
+    if whole is not None and facts.backend.checks and (facts.site.may_waive() or is_skipping(facts)):
         readings = [*readings, (whole, b"")]
     lacking = _not_asked_yet(facts, readings) if facts.backend.checks else None
     if lacking is not None:
@@ -276,7 +307,10 @@ def _answered(facts: Facts, text: bytes) -> Outcome:
     if challenge.expires <= facts.now:
         return Reject(Reason.CHALLENGE_EXPIRED)
     match challenge.kind:
-        case ChallengeKind.PASSWORD | ChallengeKind.UPSTREAM:
+        case ChallengeKind.PASSWORD:
+            emergency = _emergency(facts, text, (CloseChallenge(challenge.handle, facts.now),))
+            return emergency or _password_first(facts, text, challenge)
+        case ChallengeKind.UPSTREAM:
             return _password_first(facts, text, challenge)
         case ChallengeKind.CODE:
             return _code_answered(facts, challenge, CloseChallenge(challenge.handle, facts.now), text)
@@ -312,7 +346,10 @@ def _code_answered(facts: Facts, challenge: PendingChallenge, closing: CloseChal
     standing = Standing() if challenge.password_passed or challenge.doomed else still_there(facts)
     if not isinstance(standing, Standing):
         return standing
-    judgement = standing.over(judge(facts, read_answer(facts, challenge, text)))
+    claimed = claim(facts, challenge, text)
+    if isinstance(claimed, NeedToken):
+        return claimed
+    judgement = standing.over(claimed or judge(facts, read_answer(facts, challenge, text)))
     if challenge.doomed:
         return _wrong_password(facts, None, (closing,))
     if judgement.matched is not None:
@@ -387,10 +424,11 @@ def _accept(
     else:
         token, reason = grounds.token, grounds.reason
         user, matched = facts.known.user, grounds.matched
-        if not (password_settled and user and user.enabled and token in user.tokens and matched):
+        if not (password_settled and user and user.enabled and matched and token in _held(facts, user, matched)):
             raise AssertionError(_NOT_EVERY_FACTOR)
         assert token is not None  # noqa: S101 - for the type checker: it is one of the user's tokens
         proof = _spend(token, user, matched, facts.now, effects)
+        effects = (*effects, *worth_a_row(facts, token, matched))
         forgetting = (ClearFailures(user.id),) if user.failures else ()
     return Accept(
         effects=(proof, *effects, *forgetting),
@@ -409,19 +447,31 @@ def _admit(facts: Facts, waiver: Waiver, said: PrimaryAnswer | None, effects: tu
     if not passed or waiver != why_password_is_enough(facts):
         raise AssertionError(_NOT_EVERY_FACTOR)
     if user is not None:
-        return NoteLogin(user.id, facts.now, unenrolled=waiver.for_the_unenrolled)
+        granted = waiver.reason is Reason.SKIP_GRANTED
+        return NoteLogin(user.id, facts.now, unenrolled=waiver.for_the_unenrolled, granted=granted)
     newcomer = next((effect for effect in effects if isinstance(effect, AddAccount)), None)
     if newcomer is None:
         raise AssertionError(_NOT_EVERY_FACTOR)
     return replace(newcomer, admitted=True, without_kin=waiver.for_the_unenrolled)
 
 
-def _spend(token: Token, user: User, matched: Matched | Asserted, now: float, effects: tuple[Effect, ...]) -> Effect:
+def _held(facts: Facts, user: User, matched: Right) -> tuple[Token | None, ...]:
+    """Whose word may be taken: that of the user's own tokens, or of one out of the stock where the rule says so."""
+    if isinstance(matched, Claimed):
+        return tuple(facts.known.stock.values()) if may_claim(facts) else ()
+    return user.tokens
+
+
+def _spend(token: Token, user: User, matched: Right, now: float, effects: tuple[Effect, ...]) -> Effect:
     """What makes this answer one that can never be accepted again."""
     match matched:
         case Matched():
             return AdvanceMovingFactor(token.id, user.id, matched.to, matched.drift, now)
-        case Asserted():
+        case Spare():
+            return UseSheet(token.id, user.id, matched.number, now)
+        case Claimed():
+            return TakeToken(token.id, user.id, matched.to, matched.drift, now)
+        case _:
             if not any(isinstance(effect, CloseChallenge) for effect in effects):
                 msg = "an assertion is spent with its challenge"
                 raise AssertionError(msg)

@@ -50,7 +50,15 @@ class Reason(StrEnum):
     """The person has never had a token, and the rule does not ask for one yet."""
     UPSTREAM = "upstream"
     """The person has never had a token of ours; another authentication system has let them in."""
+    SKIP_GRANTED = "skip_granted"
+    """An administrator asks this person for no second factor, until a date."""
+    EMERGENCY = "emergency"
+    """A sealed emergency code, opened by two administrators."""
+    SELF_ASSIGNED = "self_assigned"
+    """The person has taken a token out of the stock, and has shown that it is in their hands."""
     CODE_WANTED = "code_wanted"
+    TOKEN_WANTED = "token_wanted"
+    """The person has no token, and is asked for the serial and the code of a new one."""
     PASSWORD_WANTED = "password_wanted"
     UPSTREAM_ASKS = "upstream_asks"
     WRONG_PASSWORD = "wrong_password"
@@ -153,15 +161,18 @@ class AccessRequest:
 
 
 class TokenState(StrEnum):
-    """Where a token is in its life; only ACTIVE can log anybody in."""
+    """Where a token is in its life; only ACTIVE, and ASSIGNED for a while, can log anybody in."""
 
     STOCK = "stock"
     ASSIGNED = "assigned"
+    """Handed out; its first good code makes it ACTIVE."""
     ACTIVE = "active"
     DISABLED = "disabled"
     LOST = "lost"
     REVOKED = "revoked"
     EXPIRED = "expired"
+    RETURNED = "returned"
+    """Given back; somebody has to look at it before it goes to the stock."""
 
 
 @record
@@ -169,6 +180,7 @@ class Token:
     """A second factor in a user's hands. ``moving_factor`` only ever grows.
 
     HOTP: the next counter that may be used. TOTP: the last step that was used. Security key: its signature counter.
+    Yubico OTP: the last use. A sheet of codes (core.sheets): the codes that were used, a bit each.
     """
 
     id: int
@@ -178,7 +190,7 @@ class Token:
     secret: bytes = field(repr=False)
     """The seed; of a security key its attested credential data (WebAuthn 6.5.2), in which nothing is secret."""
     digits: int = 6
-    """Length of a code; 0 for what shows none."""
+    """Length of a code, in characters; 0 for what shows none."""
     algorithm: str = "sha1"
     step: int = 30
     """TOTP: seconds a code is shown."""
@@ -191,6 +203,8 @@ class Token:
     candidate: int | None = None
     """Moving factor of a code seen beyond the window, waiting for its successor (resynchronisation)."""
     candidate_until: float = 0.0
+    activate_by: float | None = None
+    """ASSIGNED: until when its first code must come; None: whenever."""
 
 
 @record
@@ -211,6 +225,8 @@ class User:
     """Who this is in that backend's directory, whatever the name (``entryUUID``, ``objectGUID``); None: not known."""
     enrolled: bool = False
     """Whether this person has ever had a token. Nothing but removing the person takes it back."""
+    skip_until: float = 0.0
+    """Until when an administrator asks them for no second factor."""
 
 
 class ChallengeKind(StrEnum):
@@ -323,6 +339,8 @@ class Known:
     """Under which other name the account is known here, or may be, that the backend has answered with."""
     has_kin: bool = False
     """Whether somebody who is called the same but for a realm has, or had, a token; they may be the same person."""
+    stock: Mapping[str, Token | None] = field(default_factory=dict, repr=False)
+    """The tokens in stock that were asked about so far, by serial; None where there is none."""
 
 
 # --- effects: what the store must do, in one transaction, before the reply may leave ---------------------------------
@@ -331,6 +349,29 @@ class Known:
 @record
 class AdvanceMovingFactor:
     """Spend a code. Holds only while the token is active, its owner neither locked nor disabled, and ``to`` is new."""
+
+    token_id: int
+    user_id: int
+    to: int
+    drift: int
+    now: float
+
+
+@record
+class UseSheet:
+    """Spend one code of a sheet. Holds only while it is unused, its sheet active, its owner enabled and not locked."""
+
+    token_id: int
+    user_id: int
+    number: int
+    """Which of the codes, from 0."""
+    now: float
+
+
+@record
+class TakeToken:
+    """Take a token out of the stock and spend its code at once. Holds only while it is nobody's, the code new, and the
+    person, who has no other token, enabled and not locked."""
 
     token_id: int
     user_id: int
@@ -461,11 +502,15 @@ class NoteAccount:
 
 @record
 class NoteLogin:
-    """Note a login without a token. Holds only while the account is enabled, not locked and, if so said, unenrolled."""
+    """Note a login without a token. Holds only while the account is enabled and not locked.
+
+    And, if so said, while it is unenrolled, or while an administrator still asks it for no second factor.
+    """
 
     user_id: int
     now: float
     unenrolled: bool
+    granted: bool = False
 
 
 @record
@@ -477,6 +522,8 @@ class WriteEvent:
 
 Effect = (
     AdvanceMovingFactor
+    | UseSheet
+    | TakeToken
     | RecordAssertion
     | DisableToken
     | CloseChallenge
@@ -554,9 +601,16 @@ class NeedPrimary:
     """The upstream's question that the password answers."""
 
 
+@record
+class NeedToken:
+    """A fact is missing: look whether a token of that serial is in stock, then decide again."""
+
+    serial: str
+
+
 Reply = Accept | Challenge | Reject
 Decision = Reply | Silence
-Outcome = Decision | NeedPrimary
+Outcome = Decision | NeedPrimary | NeedToken
 
 
 # --- what is written down --------------------------------------------------------------------------------------------

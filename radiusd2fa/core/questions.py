@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from radiusd2fa.core.ceremonies import as_shown, ceremony, offer, prompt
+from radiusd2fa.core.claiming import is_empty_handed
 from radiusd2fa.core.judging import Facts, Judgement
 from radiusd2fa.core.model import (
     Challenge,
@@ -67,18 +68,26 @@ def ask_for_code(
     elif reply or (before is not None and before.reply):
         challenge = replace(challenge, reply=reply if before is None else before.reply)
     # Enter came before the touch, and no code was wrong; to strangers both look the same
+    claiming = password_passed and doomed is None and begun is None and is_empty_handed(facts)
     untouched = password_passed and judgement is not None and judgement.reason is Reason.STATION_NOT_TOUCHED
     opening: tuple[Effect, ...] = (OpenChallenge(challenge),)
     if challenge.ceremony is not None and challenge.ceremony.station and challenge.user_id is not None:
         opening = (*opening, ContestStations(challenge.user_id, facts.now))
     return Challenge(
         effects=(*effects, *opening),
-        prompt=prompt(facts, made, begun, again=before is not None and not untouched),
+        prompt=as_shown(facts.request.nas, facts.rules.challenge.token_prompt)
+        if claiming
+        else prompt(facts, made, begun, again=before is not None and not untouched),
         state=challenge.handle,
-        reason=doomed or (Reason.CODE_WANTED if judgement is None else judgement.reason),
+        reason=doomed or (_wanted(claiming) if judgement is None else judgement.reason),
         token=None if judgement is None else judgement.token,
-        unhurried=facts.blind,
+        # how long a claim took would tell whether there is such a token in stock
+        unhurried=facts.blind or (claiming and judgement is not None),
     )
+
+
+def _wanted(claiming: bool) -> Reason:
+    return Reason.TOKEN_WANTED if claiming else Reason.CODE_WANTED
 
 
 def _pending(

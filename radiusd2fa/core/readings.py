@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from radiusd2fa.core.answer import TypedCode
-from radiusd2fa.core.judging import DECOY, Facts, able_tokens
-from radiusd2fa.core.model import Flow
+from radiusd2fa.core.answer import TypedSpare, read_typed
+from radiusd2fa.core.finding import is_usable
+from radiusd2fa.core.judging import DECOY, MOST_DIGITS, Facts
+from radiusd2fa.core.model import Flow, Token
+from radiusd2fa.core.sheets import SHEETS
 
 _SSHD_JUNK: Final = b"\b\n\r\x7fINCORRECT"
 
@@ -23,10 +25,27 @@ def is_sshd_junk(password: bytes) -> bool:
 
 def readings_of(facts: Facts, text: bytes) -> list[tuple[bytes, bytes]]:
     """All ways to read password and code out of one text, by the lengths of the codes that this user's tokens show."""
-    # the rule may be another one once the directory has said the groups, so it has no say here
-    lengths = dict.fromkeys(token.digits for token in able_tokens(facts) or (DECOY,) if token.digits)
+    # neither the lock nor the rule has a say here: what reaches a directory must not tell of the one, and the other
+    # may be another one once the directory has said the groups
+    held = () if facts.known.user is None else facts.known.user.tokens
+    usable = [token for token in held if token.digits and is_usable(token, facts.now)]
+    lengths = dict.fromkeys(_length(token) for token in usable or (DECOY,))
     if facts.flow is Flow.PREPEND:
         parts = [(text[n:], text[:n]) for n in lengths]
     else:
         parts = [(text[:-n], text[-n:]) for n in lengths]
-    return [(password, code) for password, code in parts if TypedCode.read(code) is not None]
+    readings = [(password, code) for password, code in parts if _is_code(code)]
+    # what has the shape of a longer code is hardly a password and a shorter one, and each reading may be asked about
+    longest = max(readings, key=lambda reading: len(reading[1]), default=(b"", b""))
+    return [longest] if len(longest[1]) > MOST_DIGITS else readings
+
+
+def _length(token: Token) -> int:
+    """How many characters the code takes; one of a sheet with its dashes, or too many passwords would end like one."""
+    sheet = SHEETS.get(token.kind)
+    return token.digits if sheet is None else sheet.lengths[0]
+
+
+def _is_code(text: bytes) -> bool:
+    typed = read_typed(text)
+    return typed is not None and (not isinstance(typed, TypedSpare) or typed.is_spelled(text))

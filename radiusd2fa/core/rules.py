@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 from radiusd2fa.core.attributes import AttributeCondition, ReplyAttribute
 from radiusd2fa.core.choosing import Chooser, Circumstances
 from radiusd2fa.core.model import Flow
+from radiusd2fa.core.sheets import BREAK_GLASS, TEMPORARY
 
 MAX_LOOK_AHEAD: Final = 50
 MAX_RESYNC_WINDOW: Final = 1000
@@ -24,8 +26,10 @@ MAX_PROMPT_OCTETS: Final = 253
 """What one Reply-Message holds (RFC 2865 5.18)."""
 MINUTES_A_WEEK: Final = 7 * 24 * 60
 
-FACTORS: Final = ("fido", "totp", "hotp")
-"""Factors of this version, in the order in which they are tried."""
+FACTORS: Final = ("fido", "yubico", "totp", "hotp", "recovery")
+"""What a rule may name as factors, in the order in which they are tried."""
+GRANTS: Final = ("temporary", "skip")
+"""What administrators may grant for a while where a rule lets them: codes of a sheet, or that no code is asked for."""
 CEREMONIES: Final = ("ssh", "paste", "station")
 """The ways in which a security key can answer."""
 
@@ -77,6 +81,7 @@ class ChallengeRules:
     code_prompt: str = "Enter the code from your token: "
     next_code_prompt: str = "Enter the next code: "
     password_prompt: str = "Enter your password: "
+    token_prompt: str = "Enter the serial number on your new token, a space, and the code it shows: "
     code_way: str = "enter the code from your token"
     next_code_way: str = "enter the next code"
     station_way: str = "touch your key at {places} (code {code}), then press Enter"
@@ -145,6 +150,16 @@ class Enrolment:
         return self.until is None or now < self.until
 
 
+class BreakGlass(StrEnum):
+    """What emergency codes are good for, once two administrators have opened them."""
+
+    OFF = "off"
+    WITH_PASSWORD = "with_password"
+    """In the place of a second factor."""
+    ALONE = "alone"
+    """In the place of the password too, typed where it is asked for: that works while the directory is down."""
+
+
 @dataclass(frozen=True, slots=True)
 class Skip:
     """Networks from which the password is enough, for a while."""
@@ -183,6 +198,11 @@ class Rule:
     """Whether a key whose counter has not grown is disabled until an administrator has looked at it."""
     enrolment: Enrolment = Enrolment()
     skip: Skip | None = None
+    grants: frozenset[str] = frozenset(GRANTS)
+    """Which of the GRANTS count here."""
+    break_glass: BreakGlass = BreakGlass.OFF
+    self_assign: bool = False
+    """Whether people without a token may take one out of the stock: password, its serial, and its code."""
     ask_always: bool = False
     """Whether the code is asked for even after a wrong password, and both are judged at the end."""
     reply: tuple[ReplyAttribute, ...] = ()
@@ -192,9 +212,17 @@ class Rule:
     totp: TotpRules | None = None
     throttle: ThrottleRules | None = None
     challenge: ChallengeRules | None = None
+    kinds: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """All kinds of tokens whose answers count: the factors, then the sheets that are allowed besides."""
+
+    def __post_init__(self) -> None:
+        """Put together once what each login asks for."""
+        temporary = (TEMPORARY.kind,) if TEMPORARY.kind in self.grants else ()
+        emergency = () if self.break_glass is BreakGlass.OFF else (BREAK_GLASS.kind,)
+        object.__setattr__(self, "kinds", (*self.factors, *temporary, *emergency))
 
 
-NO_RULE: Final = Rule(name="", factors=())
+NO_RULE: Final = Rule(name="", factors=(), grants=frozenset())
 """For whom no rule fits: no factor counts."""
 
 
@@ -276,14 +304,15 @@ class Rules:
         return Rule(
             name="",
             factors=tuple({factor for rule in rules for factor in rule.factors}),
+            grants=frozenset().union(*(rule.grants for rule in rules)),
             ceremonies=tuple({ceremony for rule in keys for ceremony in rule.ceremonies}),
             user_verification=any(rule.user_verification for rule in keys),
         )
 
     def factors(self) -> tuple[str, ...]:
         """All factors that some rule allows, and that of the work done for nobody."""
-        wanted = {factor for rule in self.rules for factor in rule.factors}
-        return tuple(factor for factor in FACTORS if factor in wanted or factor == "hotp")
+        wanted = {kind for rule in self.rules for kind in rule.kinds} | {"hotp"}
+        return tuple(kind for kind in (*FACTORS, TEMPORARY.kind, BREAK_GLASS.kind) if kind in wanted)
 
     def _under(self, rule: Rule) -> Rules:
         return replace(

@@ -7,6 +7,7 @@ Answers to no RFC; the numbers it bounds are those of RFC 2865, 4226, 5424 and 6
 from radiusd2fa.settings.faults import Fault, SettingsError
 from radiusd2fa.settings.loading import load_settings
 from radiusd2fa.settings.values import (
+    Administrators,
     AttestationSettings,
     BackendSettings,
     ClientSettings,
@@ -25,6 +26,7 @@ from radiusd2fa.settings.values import (
 )
 
 __all__ = [
+    "Administrators",
     "AttestationSettings",
     "BackendSettings",
     "ClientSettings",

@@ -17,11 +17,13 @@ from radiusd2fa.radius.packet import REPLY_OVERHEAD
 from radiusd2fa.radius.reply import longest
 from radiusd2fa.settings.rule_advice import (
     about_asking,
+    about_grants,
     about_nobody,
     about_open_doors,
     about_realms,
     about_realms_in_replies,
     about_rules,
+    about_taking,
     is_for,
     place_of,
 )
@@ -221,6 +223,8 @@ def about_site(settings: Settings) -> Iterator[str]:
     yield from about_stations(settings.stations)
     yield from about_rules(rules.rules, clients)
     yield from about_open_doors(rules, clients, settings.zone())
+    yield from about_grants(rules)
+    yield from about_taking(rules, clients)
     yield from about_nobody(settings)
     yield from about_realms(rules, clients)
     yield from about_asking(rules)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 
 from radiusd2fa.core.rules import Enrolment, Rule
+from radiusd2fa.core.sheets import SHEETS
 from radiusd2fa.settings.calendar import last_day_before
 from radiusd2fa.settings.rule_advice import place_of
 
@@ -45,7 +46,7 @@ def coverage(rules: Sequence[Rule], people: Sequence[Holder]) -> tuple[Coverage,
     for rule in rules:
         fitting = [one for one in left if _is_meant(rule, one)]
         without = sum(not one.enrolled for one in fitting)
-        able = sum(not one.kinds.isdisjoint(rule.factors) for one in fitting)
+        able = sum(not one.kinds.isdisjoint(_tokens_of(rule)) for one in fitting)
         counted.append(Coverage(rule, len(fitting), without, able))
         if not _depends_on_the_login(rule):
             left = [one for one in left if not _is_meant(rule, one)]
@@ -59,6 +60,11 @@ def _is_meant(rule: Rule, person: Holder) -> bool:
 
 def _depends_on_the_login(rule: Rule) -> bool:
     return any((rule.clients, rule.realms, rule.networks, rule.hours, rule.attributes))
+
+
+def _tokens_of(rule: Rule) -> tuple[str, ...]:
+    """Return the kinds that count as a token there: a sheet of codes is for the day on which the token is missing."""
+    return tuple(factor for factor in rule.factors if factor not in SHEETS) or rule.factors
 
 
 def lets_newcomers_in(rule: Rule) -> bool:
@@ -89,6 +95,6 @@ def about_the_unable(counted: Sequence[Coverage]) -> Iterator[str]:
             fit = "1 person fits it, who" if one.people == 1 else f"{one.people} people fit it, and none"
             has = "has no" if one.people == 1 else "has a"
             yield (
-                f"{place_of(one.rule)}: {fit} {has} {' or '.join(one.rule.factors)} token that works; "
+                f"{place_of(one.rule)}: {fit} {has} {' or '.join(_tokens_of(one.rule))} token that works; "
                 "hand some out, or change its factors"
             )

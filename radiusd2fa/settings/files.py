@@ -13,14 +13,22 @@ from pathlib import Path
 
 _GROUP_AND_OTHERS = 0o077
 _OTHERS = 0o007
+_OTHERS_WRITE = 0o022
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What was in a file, and the mode that it had."""
+    """What was in a file, the mode that it had, and whose it was."""
 
     content: bytes = field(repr=False)
     mode: int
+    owner: int
+    """A uid."""
+
+    @property
+    def writer(self) -> int | None:
+        """Who alone can change the file; None: others can too."""
+        return None if self.mode & _OTHERS_WRITE else self.owner
 
 
 def read_small_file(path: Path, limit: int) -> Opened:
@@ -34,7 +42,7 @@ def read_small_file(path: Path, limit: int) -> Opened:
         content = file.read(limit + 1)
         if len(content) > limit:
             raise OSError(0, f"larger than {limit} octets")
-        return Opened(content, stat.S_IMODE(found.st_mode))
+        return Opened(content, stat.S_IMODE(found.st_mode), found.st_uid)
 
 
 def open_to_others(path: Path, mode: int, credentials: Path | None) -> bool:

@@ -63,7 +63,7 @@ T = TypeVar("T")
 
 MAX_FILE: Final = 1024 * 1024
 
-_SECTIONS: Final = ("vault", "primary", "hotp", "totp", "throttle", "challenge", "syslog", "log")
+_SECTIONS: Final = ("vault", "primary", "hotp", "totp", "throttle", "challenge", "tokens", "syslog", "log")
 _DEFAULT_SECTIONS: Final[dict[str, Tree]] = {key: {} for key in _SECTIONS}
 _GENERIC: Final = Profile(name="", product="", timeout=0.0, tries=0, mschap_hint="", notes=())
 """What a client is like of whose product nothing is said."""
@@ -71,12 +71,12 @@ _GENERIC: Final = Profile(name="", product="", timeout=0.0, tries=0, mschap_hint
 
 def load_settings(path: Path) -> Settings:
     """Read the configuration file, or raise a SettingsError that names all its faults."""
-    document, mode = _read(path)
+    document, mode, writer = _read(path)
     around = _surroundings(path, mode, document)
     root = _check(document, around)
     if root is None or document.flaws:
         raise _error(path, document.flaws)
-    return _settings(path, root, around, document)
+    return replace(_settings(path, root, around, document), writer=writer)
 
 
 def _error(path: Path, flaws: list[Flaw]) -> SettingsError:
@@ -85,11 +85,11 @@ def _error(path: Path, flaws: list[Flaw]) -> SettingsError:
     return SettingsError([Fault(path, flaw.line, dotted(flaw.path), flaw.problem, flaw.remedy) for flaw in first])
 
 
-def _read(path: Path) -> tuple[Document, int]:
-    """Return the document and the mode of its file. The text stays in here: no traceback of ours can show it."""
+def _read(path: Path) -> tuple[Document, int, int | None]:
+    """Return the document, its mode, and who alone can write it. The text stays in here: no traceback can show it."""
     try:
         opened = read_small_file(path, MAX_FILE)
-        return read_yaml(opened.content.decode("utf-8-sig")), opened.mode
+        return read_yaml(opened.content.decode("utf-8-sig")), opened.mode, opened.writer
     except FileNotFoundError:
         flaw = Flaw(1, (), "there is no such file", "name one with -c FILE, or make one with `radiusd2fa init`")
     except OSError as error:
@@ -97,7 +97,7 @@ def _read(path: Path) -> tuple[Document, int]:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         flaw = Flaw(line, (), "is not UTF-8", "save the file as UTF-8")
-    return Document(flaws=[flaw]), 0
+    return Document(flaws=[flaw]), 0, None
 
 
 def _surroundings(path: Path, mode: int, document: Document) -> Surroundings:
@@ -115,6 +115,7 @@ def _surroundings(path: Path, mode: int, document: Document) -> Surroundings:
         tags=_tags(_entries(sections, "clients")),
         networks=_ranges(_entries(sections, "networks")),
         backends=_backends(sections),
+        no_password_anywhere=_checks_nothing(sections),
         languages=frozenset(_entries(sections, "languages")),
         windows=_windows(sections),
         time_zone=str(zone) if isinstance(zone, Word) and is_a_zone(zone) else None,
@@ -136,6 +137,13 @@ def _backends(sections: dict[str, Tree]) -> dict[str, str]:
     own = {name: _kind(entry) for name, entry in _entries(sections, "backends").items()}
     primary = _kind(sections.get("primary"))
     return {**own, **{kind: kind for kind in (primary, LocalSettings().kind, NoneSettings().kind)}}
+
+
+def _checks_nothing(sections: dict[str, Tree]) -> bool:
+    """Whether neither the site nor any rule names somebody who checks passwords."""
+    rules, kinds = sections.get("rules"), _backends(sections)
+    named = [_entries({"rule": rule}, "rule").get("primary") for rule in (rules if isinstance(rules, list) else ())]
+    return _kind(sections.get("primary")) == "none" and all(kinds.get(str(one)) == "none" for one in named if one)
 
 
 def _windows(sections: dict[str, Tree]) -> dict[str, dict[str, Tree]]:
@@ -217,6 +225,8 @@ def _settings(path: Path, root: Root, around: Surroundings, document: Document) 
         attestation=_attestation(root.fido),
         stations=stations,
         time_zone=root.time_zone,
+        activation=root.tokens.activation,
+        administrators=root.administrators.values() if root.administrators else None,
         dictionaries=root.dictionaries,
     )
     return replace(settings, warnings=tuple(advice.about_site(settings)))
@@ -307,6 +317,9 @@ def _rule(section: RuleSection, line: int, root: Root, site: Rules, around: Surr
         lock_clones=section.on_clone,
         enrolment=_enrolment(section.enrolment),
         skip=None if section.skip is None else Skip(_flat(section.skip.networks), section.skip.until),
+        grants=frozenset(section.grants),
+        break_glass=section.break_glass,
+        self_assign=section.self_assign,
         ask_always=section.ask_code,
         reply=section.reply,  # type: ignore[arg-type]  # looked up by the section itself
         hotp=None if section.hotp is None else merged(section.hotp, site.hotp),

@@ -18,6 +18,7 @@ from radiusd2fa.core.rules import MAX_PROMPT_LENGTH
 from radiusd2fa.radius.dictionary import DictionaryFault
 from radiusd2fa.settings import attributes, calendar, keys, places
 from radiusd2fa.settings.backends import KINDS, AnyBackend
+from radiusd2fa.settings.custody import AdministratorsSection, TokensSection, somebody
 from radiusd2fa.settings.dictionaries import SHIPPED, load_dictionaries
 from radiusd2fa.settings.places import FACILITIES, Destination
 from radiusd2fa.settings.profiles import PROFILES, Profile
@@ -269,6 +270,8 @@ class Root(Section):
     totp: TotpSection
     throttle: ThrottleSection
     challenge: ChallengeSection
+    tokens: TokensSection
+    administrators: Annotated[AdministratorsSection | None, AfterValidator(somebody)] = None
     syslog: Annotated[SyslogSection | None, BeforeValidator(_off_or_section)]
     log: LogSection
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
+from typing import Final
 
 from radiusd2fa.core.attributes import Substitution
 from radiusd2fa.core.model import Flow, Nas
 from radiusd2fa.core.names import split_realm
-from radiusd2fa.core.rules import Enrolment, Rule, Rules, Skip
+from radiusd2fa.core.rules import GRANTS, BreakGlass, Enrolment, Rule, Rules, Skip
 from radiusd2fa.settings.calendar import last_day_before
 from radiusd2fa.settings.values import BackendSettings, ClientSettings, LdapSettings, RadiusSettings, Settings
+
+_ASKS_FOR_NO_TOKEN: Final = frozenset({Flow.APPEND, Flow.PREPEND, Flow.CODE_ONLY})
 
 
 def place_of(rule: Rule) -> str:
@@ -91,6 +94,40 @@ def _doors_of_networks(skip: Skip | None, zone: tzinfo | None) -> Iterator[str]:
         until = last_day_before(skip.until, zone)
         where = "everywhere" if any(network.prefixlen == 0 for network in skip.networks) else "on some networks"
         yield f"until {until} a password is enough {where}; delete skip as soon as you can"
+
+
+def about_grants(rules: Rules) -> Iterator[str]:
+    """Yield a sentence for each rule that wants keys which cannot be phished, and lets a person's word replace them."""
+    ways = {
+        "temporary": "a temporary code from the helpdesk counts as well",
+        "skip": "an administrator can let people skip them",
+    }
+    for rule in rules.rules:
+        around = [ways[grant] for grant in GRANTS if grant in rule.grants]
+        if rule.factors == ("fido",) and around:
+            yield f"{place_of(rule)}: only security keys are wanted, but {', and '.join(around)}; write grants: off"
+
+
+def about_emergencies(rules: Rules) -> Iterator[str]:
+    """Yield a sentence for each rule under which a code opens the door alone. For ``check`` alone."""
+    for rule in rules.rules:
+        if rule.break_glass is BreakGlass.ALONE:
+            yield (
+                f"{place_of(rule)}: an emergency code that two administrators have opened needs no password there; "
+                "keep it to the few accounts and clients that must work while the directory is down"
+            )
+
+
+def about_taking(rules: Rules, clients: Sequence[ClientSettings]) -> Iterator[str]:
+    """Yield a sentence where nobody can take a token out of the stock, although the rule would let them."""
+    for rule in (one for one in rules.rules if one.self_assign):
+        flows = {one.nas.name: rule.flow or one.nas.flow for one in clients if is_for(rule, one)}
+        names = [name for name, flow in flows.items() if flow in _ASKS_FOR_NO_TOKEN]
+        if names:
+            yield (
+                f"{place_of(rule)}: at {' and '.join(names)} nobody can take a token, because nothing is asked for "
+                "after the password there; write flow: challenge or auto, or delete self_assign"
+            )
 
 
 def about_ended(rules: Rules, zone: tzinfo | None, now: float) -> Iterator[str]:

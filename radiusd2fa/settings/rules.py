@@ -17,6 +17,7 @@ from radiusd2fa.core.names import canonical_group
 from radiusd2fa.core.rules import CEREMONIES, FACTORS, Rule
 from radiusd2fa.settings import calendar, keys, places
 from radiusd2fa.settings.attributes import Pairs, conditions, replies, written
+from radiusd2fa.settings.exceptions import Emergency, Grants, SelfAssign, after_a_password
 from radiusd2fa.settings.section import Section, each_once, some
 from radiusd2fa.settings.values import Network
 from radiusd2fa.settings.windows import ChallengeSection, HotpSection, ThrottleSection, TotpSection
@@ -32,7 +33,6 @@ from radiusd2fa.settings.words import (
 )
 from radiusd2fa.settings.yaml_lines import Word
 
-LATER_FACTORS: Final = ("yubico", "recovery")
 RULE: Final = Rule("")
 
 
@@ -108,9 +108,7 @@ def _beside_the_sites(section: str) -> BeforeValidator:
     return BeforeValidator(complete)
 
 
-Factor = Annotated[
-    str, choice({name: name for name in FACTORS}, later=LATER_FACTORS), AfterValidator(keys.a_possible_factor)
-]
+Factor = Annotated[str, choice({name: name for name in FACTORS}), AfterValidator(keys.a_possible_factor)]
 Ceremony = Annotated[str, choice({name: name for name in CEREMONIES})]
 Ranges = tuple[Annotated[tuple[Network, ...], reader(a_range)], ...]
 LastDay = Annotated[float, reader(calendar.last_day)]
@@ -217,6 +215,9 @@ class RuleSection(Section):
     on_clone: Annotated[bool, choice({"refuse": False, "lock": True})] = RULE.lock_clones
     enrolment: Annotated[GraceSection | None, BeforeValidator(_enrolment)] = None
     skip: SkipSection | None = None
+    grants: Grants = tuple(sorted(RULE.grants))
+    break_glass: Emergency = RULE.break_glass
+    self_assign: SelfAssign = Field(default=RULE.self_assign, validate_default=True)
     ask_code: Annotated[bool, choice({"after_password": False, "always": True})] = Field(
         default=False, validate_default=True
     )
@@ -237,6 +238,11 @@ class RuleSection(Section):
                 "choose it by clients, users, realms or networks, in a rule of its own",
             )
         return primary
+
+    @field_validator("self_assign")
+    @classmethod
+    def _after_a_password(cls, taken: bool, info: ValidationInfo) -> bool:
+        return after_a_password(taken, info.data, surroundings(info))
 
     @field_validator("ask_code")
     @classmethod

@@ -18,7 +18,7 @@ from radiusd2fa.settings.section import Section
 from radiusd2fa.settings.words import REFUSED, alternatives, closest
 from radiusd2fa.settings.yaml_lines import Document, Flaw, Path, Word
 
-LATER: Final = frozenset({"yubico", "recovery", "portal", "tls"})
+LATER: Final = frozenset({"portal", "tls"})
 """Keys of the design that this version does not have."""
 
 _HOW_TO_WRITE: Final = {

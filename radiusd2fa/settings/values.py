@@ -24,6 +24,8 @@ Network = IPv4Network | IPv6Network
 
 PATIENCE: Final = 5.0
 """Seconds after which the daemon waits for no primary backend any more."""
+USUAL_ACTIVATION: Final = 30 * 86_400.0
+"""Seconds that a token which was handed out waits for its first code."""
 _SHORT_STATE: Final = 22
 
 
@@ -225,6 +227,15 @@ class StationSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Administrators:
+    """The operating system's groups behind each role. A role may do what those before it may."""
+
+    helpdesk: frozenset[str] = frozenset()
+    operator: frozenset[str] = frozenset()
+    admin: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class SyslogSettings:
     """Where events are sent. ``path`` is for a Unix socket, ``host`` and ``port`` for the others."""
 
@@ -268,8 +279,14 @@ class Settings:
     """All that a rule can name, ``primary`` among them."""
     time_zone: str | None = None
     """None: the system's."""
+    activation: float = USUAL_ACTIVATION
+    """Seconds that a token which was handed out waits for its first code."""
+    administrators: Administrators | None = None
+    """Who may do what on the command line; None: whoever can open the files, everything."""
     dictionaries: tuple[Path, ...] = ()
     """Those of the site, which come on top of the package's."""
+    writer: int | None = field(default=None, compare=False)
+    """The uid of who alone can change the file; None: others can too."""
     warnings: tuple[str, ...] = ()
     """What is allowed but weaker than it should be: one sentence each, to be said at every start."""
 

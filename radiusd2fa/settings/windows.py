@@ -107,6 +107,7 @@ class ChallengeSection(Section):
     code_prompt: Prompt = CHALLENGE.code_prompt
     next_code_prompt: Prompt = CHALLENGE.next_code_prompt
     password_prompt: Prompt = CHALLENGE.password_prompt
+    token_prompt: Prompt = CHALLENGE.token_prompt
     resync_lifetime: Annotated[float, duration(2, HOUR)] = CHALLENGE.resync_lifetime
 
 
@@ -135,6 +136,7 @@ class LanguageSection(Section):
     code_prompt: Prompt = CHALLENGE.code_prompt
     next_code_prompt: Prompt = CHALLENGE.next_code_prompt
     password_prompt: Prompt = CHALLENGE.password_prompt
+    token_prompt: Prompt = CHALLENGE.token_prompt
     code_way: Annotated[str, _way()] = CHALLENGE.code_way
     next_code_way: Annotated[str, _way()] = CHALLENGE.next_code_way
     station_way: Annotated[str, _way("{places}", "{code}")] = CHALLENGE.station_way

@@ -59,6 +59,8 @@ class Surroundings:
     """The entries of ``networks:``."""
     backends: Mapping[str, str] = field(default_factory=dict)
     """All names that a rule can give for its primary, each with its kind."""
+    no_password_anywhere: bool = False
+    """Whether nobody checks a password at this site: its primary is none, and no rule names another."""
     languages: frozenset[str] = frozenset()
     windows: Mapping[str, Mapping[str, Tree]] = field(default_factory=dict)
     """What the site writes under ``hotp:``, ``totp:`` and ``throttle:``, as far as it is right."""

@@ -6,8 +6,9 @@ It works while the daemon runs, and it is not on the way of a login: that is ``e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -16,7 +17,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from radiusd2fa.core.model import Token, TokenState
+from radiusd2fa.core.model import Event, Token, TokenState
 from radiusd2fa.store.engine import check_vault
 from radiusd2fa.store.schema import events, tokens, users
 from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, connect
@@ -24,7 +25,13 @@ from radiusd2fa.vault import Vault
 
 _BUSY_TIMEOUT: Final = 5.0
 
-GONE: Final = frozenset({TokenState.REVOKED, TokenState.LOST, TokenState.EXPIRED})
+_LOOKING: Final = "radiusd2fa_looking"
+"""The option of a connection that is to read only: a lock of its own would make logins wait."""
+
+NOT_TOLD: Final = frozenset({"token.imported"})
+"""Rows that come by the thousand: they stand in the audit, and one row that counts them goes out."""
+
+GONE: Final = frozenset({TokenState.REVOKED, TokenState.EXPIRED})
 """States that no token comes back from."""
 
 TOKENS: Final = select(tokens, users.c.name.label("user")).select_from(tokens.outerjoin(users))
@@ -36,13 +43,21 @@ class RefusedError(StoreError):
 
 
 class Administration:
-    """An open store. ``actor`` goes into each audit row, ``now`` into each change."""
+    """An open store. ``actor`` goes into each audit row, ``now`` into each change.
 
-    def __init__(self, path: Path, vault: Vault, actor: str) -> None:
+    ``tell`` hears of each row once it is committed: it must neither wait nor fail.
+    """
+
+    def __init__(
+        self, path: Path, vault: Vault, actor: str, *, tell: Callable[[Event], object] = lambda _: None
+    ) -> None:
         with closing(connect(path, busy_timeout=_BUSY_TIMEOUT)) as probe:
             check_vault(probe, vault, path)  # what is sealed under another key no login could open
         self._vault = vault
         self._actor = actor
+        self._tell = tell
+        self._written: list[Event] = []
+        """The audit rows of the open transaction."""
         self._engine = _engine(path)
 
     def __enter__(self) -> Self:
@@ -52,6 +67,12 @@ class Administration:
         self._engine.dispose()
         if isinstance(error, OperationalError):  # locked, full or gone: not the fault of what was asked
             raise StoreUnavailableError(f"the database does not answer now ({error.orig}); try again") from error
+
+    @contextmanager
+    def _looking(self) -> Iterator[Connection]:
+        """Read as of one moment, and hold up nobody who writes meanwhile."""
+        with self._engine.connect().execution_options(**{_LOOKING: True}) as connection:
+            yield connection
 
     @contextmanager
     def _change(
@@ -65,24 +86,54 @@ class Administration:
         reason: str = "",
     ) -> Iterator[Connection]:
         """One transaction with its audit row; an error inside leaves neither."""
+        factor, serial = (str(token.kind), token.serial) if token is not None else ("", serial)
+        with self._transaction() as connection:
+            yield connection
+            self._note(connection, what, now, user=user, factor=factor, serial=serial, reason=reason)
+
+    def _note(
+        self,
+        connection: Connection,
+        what: str,
+        now: float,
+        *,
+        user: str = "",
+        factor: str = "",
+        serial: str = "",
+        reason: str = "",
+        outcome: str = "done",
+    ) -> None:
+        """Write one audit row into the open transaction; a change may have several."""
+        row = Event(
+            time=now,
+            name=what,
+            login="",
+            nas="",
+            user=user,
+            factor=factor,
+            serial=serial,
+            outcome=outcome,
+            reason=reason,
+            actor=self._actor,
+        )
+        connection.execute(insert(events).values(asdict(row)))
+        self._written.append(row)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """A change that writes its audit rows itself, with `_note`; they are told once they are committed."""
+        self._written.clear()
         with self._engine.begin() as connection:
             yield connection
-            connection.execute(
-                insert(events).values(
-                    time=now,
-                    name=what,
-                    login="",
-                    nas="",
-                    user=user,
-                    caller="",
-                    factor="" if token is None else token.kind,
-                    serial=serial if token is None else token.serial,
-                    outcome="done",
-                    reason=reason,
-                    latency=0.0,
-                    actor=self._actor,
-                )
-            )
+        for row in self._written:
+            if row.name not in NOT_TOLD:
+                self._tell(row)
+        self._written.clear()
+
+    def refused(self, what: str, now: float) -> None:
+        """Write down that somebody has asked for what their role does not allow."""
+        with self._transaction() as connection:
+            self._note(connection, "administration.refused", now, reason=what, outcome="refused")
 
 
 def _engine(path: Path) -> Engine:
@@ -92,7 +143,7 @@ def _engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(_LOOKING) else "BEGIN IMMEDIATE")
 
     return engine
 

@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from radiusd2fa.core.ceremonies import KIND
 from radiusd2fa.core.model import (
     NO_CALLER,
     ChallengeKind,
@@ -29,12 +28,14 @@ from radiusd2fa.core.model import (
     PendingChallenge,
     Relay,
     Token,
+    TokenState,
     User,
 )
 from radiusd2fa.core.names import bare
 from radiusd2fa.core.record import record
 from radiusd2fa.core.texts import octets
 from radiusd2fa.store import statements as sql
+from radiusd2fa.store.sealing import FOR_GOOD
 from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, connect
 from radiusd2fa.vault import Vault, VaultError
 
@@ -46,6 +47,8 @@ _LARGEST_GROUP: Final = 256
 _SWEEP_EVERY: Final = 10.0
 _MOST_CHALLENGES: Final = 100_000
 _EVICTED_AT_ONCE: Final = 1000
+
+_STATES: Final = {state.value: state for state in TokenState}
 
 Committed = bool | StoreUnavailableError
 """True: committed. False: a guard did not hold, nothing was changed. An error: nothing is known, answer nothing."""
@@ -114,6 +117,11 @@ class Store:
             raise self._database.failed(error) from error
         return row
 
+    def in_stock(self, serial: str) -> Token | None:
+        """Return the token of that serial if it is nobody's, or None."""
+        row = self._one(sql.LOAD_STOCK, (serial,))
+        return None if row is None else self._token(row, "")
+
     def note_sightings(self, seen: Sequence[tuple[str, str]], now: float) -> None:
         """Write down what ``doctor`` will look at; a database that does not take it loses nothing that matters."""
         try:
@@ -142,7 +150,9 @@ class Store:
 
     def _user(self, rows: list[sql.Row]) -> User:
         first = rows[0]
-        tokens = [token for row in rows if row[10] is not None and (token := self._token(row)) is not None]
+        tokens = [
+            token for row in rows if row[11] is not None and (token := self._token(row[11:], first[1])) is not None
+        ]
         if len(tokens) > 1:
             tokens.sort(key=lambda token: (-(token.last_used or 0.0), token.id))  # the one used last is tried first
         return User(
@@ -157,32 +167,35 @@ class Store:
             tokens=tuple(tokens),
             directory_id=first[8],
             enrolled=bool(first[9]),
+            skip_until=first[10],
         )
 
-    def _token(self, row: sql.Row) -> Token | None:
+    def _token(self, row: sql.Row, owner: str) -> Token | None:
+        number, kind = row[0], row[2]
         try:
-            # a fob moves from hand to hand; a key is its person's for good, and its row can be nobody else's
-            secret = self._vault.open(row[10], row[14], row[1] if row[12] == KIND else "")
+            secret = self._vault.open(number, row[4], owner if kind in FOR_GOOD else "")
         except VaultError as error:
-            if row[10] not in self._unreadable:
-                self._unreadable.add(row[10])
+            if number not in self._unreadable:
+                self._unreadable.add(number)
                 self._alarm(str(error))
             return None
         return Token(
-            id=row[10],
-            serial=row[11],
-            kind=row[12],
-            moving_factor=row[13],
+            id=number,
+            serial=row[1],
+            kind=kind,
+            moving_factor=row[3],
             secret=secret,
-            digits=row[15],
-            algorithm=row[16],
-            step=row[17],
-            drift=row[18],
-            valid_from=row[19],
-            valid_until=row[20],
-            last_used=row[21],
-            candidate=row[22],
-            candidate_until=row[23],
+            digits=row[5],
+            algorithm=row[6],
+            step=row[7],
+            drift=row[8],
+            valid_from=row[9],
+            valid_until=row[10],
+            last_used=row[11],
+            candidate=row[12],
+            candidate_until=row[13],
+            state=_STATES[row[14]],
+            activate_by=row[15],
         )
 
     # --- writing ------------------------------------------------------------------------------------------------------

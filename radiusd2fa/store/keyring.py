@@ -31,6 +31,10 @@ RP_ID: Final = "rp_id"
 """Where ``meta`` keeps the RP ID that the keys were registered for."""
 
 
+_OVER: Final = [state.value for state in GONE | {TokenState.LOST}]
+"""A key in one of these states is nobody's any more; a lost one that is found is registered anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
     """A security key as the administrator sees it."""
@@ -75,19 +79,19 @@ class Keyring(Administration):
         query = TOKENS.where(tokens.c.kind == KIND).order_by(tokens.c.serial)
         if user is not None:
             query = query.where(users.c.name == user)
-        with self._engine.connect() as connection:
+        with self._looking() as connection:
             if user is not None:
                 find_user(connection, user)
             return [self._record(row) for row in connection.execute(query)]
 
     def key(self, serial: str) -> KeyRecord:
         """One key; RefusedError when there is none of that serial."""
-        with self._engine.connect() as connection:
+        with self._looking() as connection:
             return self._record(_find_key(connection, serial))
 
     def credential(self, serial: str) -> Token:
         """One key with its credential, to try it or to print its card."""
-        with self._engine.connect() as connection:
+        with self._looking() as connection:
             row = _find_key(connection, serial)
             refuse_gone(row)
             return Token(
@@ -103,7 +107,7 @@ class Keyring(Administration):
 
     def registrant(self, user: str) -> Registrant:
         """What a key must be told about the person that it is registered for."""
-        with self._engine.connect() as connection:
+        with self._looking() as connection:
             return self._registrant(connection, find_user(connection, user))
 
     def add(self, user: str, token: Token, label: str, now: float, *, invitation: bytes | None = None) -> None:
@@ -143,7 +147,7 @@ class Keyring(Administration):
             before = connection.execute(select(meta.c.value).where(meta.c.key == RP_ID)).scalar()
             if before == rp_id:
                 return
-            alive = tokens.c.kind == KIND, tokens.c.state.not_in([state.value for state in GONE])
+            alive = tokens.c.kind == KIND, tokens.c.state.not_in(_OVER)
             if before is not None and connection.execute(select(tokens.c.id).where(*alive)).first() is not None:
                 raise RefusedError(another_relying_party(rp_id, before))
             connection.execute(meta.delete().where(meta.c.key == RP_ID))
@@ -188,7 +192,7 @@ class Keyring(Administration):
         """Whose invitation this is, and the label that was written on it; RefusedError when it is nobody's now."""
         query = select(users, invitations.c.label).join(invitations, invitations.c.user_id == users.c.id)
         query = query.where(invitations.c.nonce == _digest(nonce), invitations.c.expires > now)
-        with self._engine.connect() as connection:
+        with self._looking() as connection:
             row = connection.execute(query).first()
             if row is None:
                 raise RefusedError(
@@ -200,7 +204,7 @@ class Keyring(Administration):
 
     def stations(self) -> list[StationRecord]:
         """The stations that have been run, and when they were last alive."""
-        with self._engine.connect() as connection:
+        with self._looking() as connection:
             return [StationRecord(*row) for row in connection.execute(select(stations).order_by(stations.c.name))]
 
     # --- rows ---------------------------------------------------------------------------------------------------------
@@ -210,7 +214,7 @@ class Keyring(Administration):
             select(tokens.c.id, tokens.c.sealed).where(
                 tokens.c.user_id == owner.id,
                 tokens.c.kind == KIND,
-                tokens.c.state.not_in([state.value for state in GONE]),
+                tokens.c.state.not_in(_OVER),
             )
         )
         credentials = tuple(credential_id(self._vault.open(row.id, row.sealed, owner.name)) for row in rows)

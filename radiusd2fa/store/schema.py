@@ -24,7 +24,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 """The schema that this version of the program reads and writes."""
 
 metadata: Final = MetaData()
@@ -45,6 +45,7 @@ users: Final = Table(
     Column("enrolled", Boolean, nullable=False, server_default="0"),  # has ever had a token
     Column("last_login", Double),  # without a token; of others their tokens know
     Column("bare", String, nullable=False, server_default=""),  # the name without its realms (core.names.bare)
+    Column("skip_until", Double, nullable=False, server_default="0"),  # of the open grant, if there is one
     Index("users_directory", "source", "directory_id", unique=True),
     Index("users_bare", "bare"),
     Index("users_directory_id", "directory_id"),
@@ -72,6 +73,15 @@ tokens: Final = Table(
     Column("candidate_until", Double, nullable=False, server_default="0"),
     Column("label", String, nullable=False, server_default=""),
     Column("credential", String),  # SHA-256 over a security key's credential id: no two people share one
+    Column("model", String, nullable=False, server_default=""),  # from here on: where it is, and has been
+    Column("batch", String, nullable=False, server_default=""),
+    Column("box", String, nullable=False, server_default=""),
+    Column("delivered", Double),
+    Column("handed_by", String, nullable=False, server_default=""),
+    Column("handed_at", Double),
+    Column("activate_by", Double),  # assigned: until when its first code must come
+    Column("fingerprint", String),  # of the seed, under a key that only the vault has: finds one that comes twice
+    Index("tokens_fingerprint", "fingerprint"),
     Index("tokens_credential", "credential", unique=True),
     CheckConstraint("moving_factor >= 0", name="moving_factor_not_negative"),
     sqlite_autoincrement=True,  # an id is never given twice: sealed seeds are bound to it
@@ -131,6 +141,39 @@ stations: Final = Table(
     sqlite_with_rowid=False,
 )
 
+grants: Final = Table(
+    "grants",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("user_id", Integer, nullable=False),
+    Column("user", String, nullable=False),  # as the person was called
+    Column("kind", String, nullable=False),  # skip, temporary, breakglass
+    Column("serial", String, nullable=False, server_default=""),  # of the sheet with the codes, where there is one
+    Column("reason", String, nullable=False),
+    Column("granted_by", String, nullable=False),
+    Column("approved_by", String, nullable=False, server_default=""),  # of two persons
+    Column("created", Double, nullable=False),
+    Column("until", Double, nullable=False),
+    Column("closed", Double),  # when somebody has ended it before its time
+    Column("closed_by", String, nullable=False, server_default=""),
+    Index("grants_user", "user_id"),
+)
+
+requests: Final = Table(
+    "requests",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("user_id", Integer, nullable=False),
+    Column("user", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("requested_by", String, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("expires", Double, nullable=False),
+    Column("lasts", Double, nullable=False),  # seconds that the sheet stays open once approved
+    Column("approved_by", String),
+    Column("approved", Double),
+)
+
 callers: Final = Table(
     "callers",
     metadata,
@@ -180,7 +223,8 @@ meta: Final = Table(
 _REFUSE: Final = "CREATE TRIGGER {name} BEFORE {what} BEGIN SELECT RAISE(ABORT, '{why}'); END"
 
 _ENROL: Final = (
-    "CREATE TRIGGER {name} AFTER {moment} ON tokens WHEN NEW.user_id IS NOT NULL "
+    "CREATE TRIGGER {name} AFTER {moment} ON tokens "
+    "WHEN NEW.user_id IS NOT NULL AND NEW.kind NOT IN ('recovery', 'temporary', 'breakglass') "
     "BEGIN UPDATE users SET enrolled = 1 WHERE id = NEW.user_id; END"
 )
 
@@ -192,7 +236,15 @@ TRIGGERS: Final = (
         what="UPDATE OF moving_factor ON tokens WHEN NEW.moving_factor < OLD.moving_factor",
         why="a moving factor only grows",
     ),
+    _REFUSE.format(
+        name="tokens_used_codes_stay_used",
+        what="UPDATE OF moving_factor ON tokens WHEN OLD.kind IN ('recovery', 'temporary', 'breakglass') "
+        "AND NEW.moving_factor & OLD.moving_factor <> OLD.moving_factor",
+        why="a code that was used stays used",
+    ),
     _ENROL.format(name="users_enrolled_by_token", moment="UPDATE OF user_id"),
     _ENROL.format(name="users_enrolled_by_new_token", moment="INSERT"),
 )
-"""SQLite keeps the oldest promises itself, whoever writes; and who has ever had a token stays one who had."""
+"""SQLite keeps the oldest promises itself, whoever writes; and who has ever had a token stays one who had.
+
+Sheets of codes are no tokens in that sense."""

@@ -46,10 +46,13 @@ from radiusd2fa.core.model import (
     RecordCallerFailure,
     RecordFailure,
     ReplacePasswordHash,
+    TakeToken,
+    UseSheet,
     WriteEvent,
 )
 from radiusd2fa.core.names import bare
 from radiusd2fa.core.record import record
+from radiusd2fa.core.sheets import SHEETS
 from radiusd2fa.core.texts import base64url
 from radiusd2fa.store.schema import callers, challenges, events, sightings, tokens, users
 
@@ -78,7 +81,33 @@ _p: Final = bindparam
 _ZERO: Final = literal_column("0", Integer)
 _ONE: Final = literal_column("1", Integer)
 _MOST_DOUBLINGS: Final = literal_column("30", Integer)
+_FOBS: Final[tuple[ColumnElement[str], ...]] = tuple(literal_column(f"'{kind}'") for kind in ("hotp", "totp", "yubico"))
+_SHEETS: Final[tuple[ColumnElement[str], ...]] = tuple(literal_column(f"'{kind}'") for kind in SHEETS)
 
+
+_IN_HANDS: Final[tuple[ColumnElement[str], ...]] = (
+    literal_column("'active'"),
+    literal_column("'assigned'"),
+    literal_column("'disabled'"),
+)
+_TOKEN: Final = (
+    tokens.c.id,
+    tokens.c.serial,
+    tokens.c.kind,
+    tokens.c.moving_factor,
+    tokens.c.sealed,
+    tokens.c.digits,
+    tokens.c.algorithm,
+    tokens.c.step,
+    tokens.c.drift,
+    tokens.c.valid_from,
+    tokens.c.valid_until,
+    tokens.c.last_used,
+    tokens.c.candidate,
+    tokens.c.candidate_until,
+    tokens.c.state,
+    tokens.c.activate_by,
+)
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
@@ -94,28 +123,19 @@ LOAD_USER: Final = _compiled(
         users.c.password_hash,
         users.c.directory_id,
         users.c.enrolled,
-        tokens.c.id,
-        tokens.c.serial,
-        tokens.c.kind,
-        tokens.c.moving_factor,
-        tokens.c.sealed,
-        tokens.c.digits,
-        tokens.c.algorithm,
-        tokens.c.step,
-        tokens.c.drift,
-        tokens.c.valid_from,
-        tokens.c.valid_until,
-        tokens.c.last_used,
-        tokens.c.candidate,
-        tokens.c.candidate_until,
+        users.c.skip_until,
+        *_TOKEN,
     )
-    .select_from(
-        users.outerjoin(tokens, and_(tokens.c.user_id == users.c.id, tokens.c.state == literal_column("'active'")))
-    )
+    .select_from(users.outerjoin(tokens, and_(tokens.c.user_id == users.c.id, tokens.c.state.in_(_IN_HANDS[:2]))))
     .where(users.c.name == _p("name")),
     "name",
 )
 """A user with the tokens that can log in, a row each."""
+
+LOAD_STOCK: Final = _compiled(
+    select(*_TOKEN).where(tokens.c.serial == _p("serial"), tokens.c.state == literal_column("'stock'")), "serial"
+)
+"""A token that is nobody's."""
 
 LOAD_CHALLENGE: Final = _compiled(select(*challenges.c).where(challenges.c.handle == _p("handle")), "handle")
 
@@ -125,24 +145,92 @@ LOAD_BLOCK: Final = _compiled(
 
 # --- effects ---------------------------------------------------------------------------------------------------------
 
+_may_log_in: Final = (users.c.id == _p("user"), users.c.enabled == _ONE, users.c.locked_until <= _p("now"))
+_usable: Final = tokens.c.state.in_(_IN_HANDS[:2])
 _ADVANCE: Final = _compiled(
     update(tokens)
     .where(
         tokens.c.id == _p("token"),
         tokens.c.user_id == _p("owner"),
-        tokens.c.state == literal_column("'active'"),
+        or_(
+            tokens.c.state == literal_column("'active'"),
+            and_(
+                tokens.c.state == literal_column("'assigned'"),
+                or_(tokens.c.activate_by.is_(None), tokens.c.activate_by > _p("in_time")),
+            ),
+        ),
+        or_(tokens.c.valid_until.is_(None), tokens.c.valid_until > _p("still")),
         tokens.c.moving_factor < _p("below"),
-        exists().where(users.c.id == _p("user"), users.c.enabled == _ONE, users.c.locked_until <= _p("now")),
+        exists().where(*_may_log_in),
     )
     .values(
+        state=literal_column("'active'"),
         moving_factor=_p("to"),
         drift=_p("to_drift"),
         last_used=_p("used"),
         candidate=literal_column("NULL"),
         candidate_until=_ZERO,
     ),
-    "to to_drift used token owner below user now",
+    "to to_drift used token owner in_time still below user now",
 )
+"""A token that was handed out becomes active by its first code, if that comes in time."""
+
+_USE_SHEET: Final = _compiled(
+    update(tokens)
+    .where(
+        tokens.c.id == _p("token"),
+        tokens.c.user_id == _p("owner"),
+        tokens.c.state == literal_column("'active'"),
+        tokens.c.valid_until.is_(None) | (tokens.c.valid_until > _p("still")),
+        tokens.c.moving_factor.bitwise_and(_p("unused")) == _ZERO,
+        exists().where(*_may_log_in),
+    )
+    .values(moving_factor=tokens.c.moving_factor.bitwise_or(_p("used")), last_used=_p("at")),
+    "used at token owner still unused user now",
+)
+"""Two codes of one sheet at one moment are both good; one code twice is not."""
+
+_theirs: Final = tokens.alias("theirs")
+_TAKE: Final = _compiled(
+    update(tokens)
+    .where(
+        tokens.c.id == _p("token"),
+        tokens.c.user_id.is_(None),
+        tokens.c.state == literal_column("'stock'"),
+        tokens.c.fingerprint.is_not(None),
+        or_(tokens.c.valid_until.is_(None), tokens.c.valid_until > _p("still")),
+        tokens.c.moving_factor < _p("below"),
+        exists().where(*_may_log_in),
+        not_(
+            exists().where(
+                _theirs.c.id != tokens.c.id,
+                or_(
+                    and_(
+                        _theirs.c.user_id == _p("person"),
+                        _theirs.c.state.in_(_IN_HANDS),
+                        _theirs.c.kind.not_in(_SHEETS),
+                    ),
+                    _theirs.c.fingerprint == tokens.c.fingerprint,
+                    and_(_theirs.c.fingerprint.is_(None), _theirs.c.kind.in_(_FOBS)),
+                ),
+            )
+        ),
+    )
+    .values(
+        user_id=_p("owner"),
+        state=literal_column("'active'"),
+        moving_factor=_p("to"),
+        drift=_p("to_drift"),
+        last_used=_p("at"),
+        handed_at=_p("handed"),
+        handed_by=literal_column("''"),
+        activate_by=literal_column("NULL"),
+        candidate=literal_column("NULL"),
+        candidate_until=_ZERO,
+    ),
+    "owner to to_drift at handed token still below user now person",
+)
+"""Who has a token takes none; and none whose seed another token has, in whose hands ever, or may have."""
 
 _ASSERTED: Final = _compiled(
     update(tokens)
@@ -151,16 +239,14 @@ _ASSERTED: Final = _compiled(
         tokens.c.user_id == _p("owner"),
         tokens.c.state == literal_column("'active'"),
         or_(tokens.c.moving_factor < _p("below"), and_(tokens.c.moving_factor == _ZERO, _p("zero") == _ZERO)),
-        exists().where(users.c.id == _p("user"), users.c.enabled == _ONE, users.c.locked_until <= _p("now")),
+        exists().where(*_may_log_in),
     )
     .values(moving_factor=_p("to"), last_used=_p("used")),
     "to used token owner below zero user now",
 )
 
 _DISABLE: Final = _compiled(
-    update(tokens)
-    .where(tokens.c.id == _p("token"), tokens.c.state == literal_column("'active'"))
-    .values(state=literal_column("'disabled'")),
+    update(tokens).where(tokens.c.id == _p("token"), _usable).values(state=literal_column("'disabled'")),
     "token",
 )
 
@@ -290,7 +376,6 @@ _NOTE_ACCOUNT: Final = _compiled(
     "groups directory user same",
 )
 
-_may_log_in: Final = (users.c.id == _p("user"), users.c.enabled == _ONE, users.c.locked_until <= _p("now"))
 _NOTE_LOGIN: Final = _compiled(update(users).where(*_may_log_in).values(last_login=_p("at")), "at user now")
 _NOTE_UNENROLLED: Final = _compiled(
     update(users)
@@ -301,6 +386,11 @@ _NOTE_UNENROLLED: Final = _compiled(
     )
     .values(last_login=_p("at")),
     "at user now",
+)
+
+_NOTE_GRANTED: Final = _compiled(
+    update(users).where(*_may_log_in, users.c.skip_until > _p("still")).values(last_login=_p("at")),
+    "at user now still",
 )
 
 LOAD_NAMESAKE: Final = _compiled(
@@ -369,7 +459,13 @@ def step_for(effect: Effect) -> Step:
     """Translate one effect."""
     match effect:
         case AdvanceMovingFactor(token_id, user_id, to, drift, now):
-            return Step(_ADVANCE, (to, drift, now, token_id, user_id, to, user_id, now), guarded=True)
+            return Step(_ADVANCE, (to, drift, now, token_id, user_id, now, now, to, user_id, now), guarded=True)
+        case UseSheet(token_id, user_id, number, now):
+            bit = 1 << number
+            return Step(_USE_SHEET, (bit, now, token_id, user_id, now, bit, user_id, now), guarded=True)
+        case TakeToken(token_id, user_id, to, drift, now):
+            taken = (user_id, to, drift, now, now, token_id, now, to, user_id, now, user_id)
+            return Step(_TAKE, taken, guarded=True)
         case RecordAssertion(token_id, user_id, counter, now):
             return Step(_ASSERTED, (counter, now, token_id, user_id, counter, counter, user_id, now), guarded=True)
         case DisableToken(token_id):
@@ -400,7 +496,9 @@ def step_for(effect: Effect) -> Step:
         case NoteAccount(user_id, directory_id, groups):
             names = None if groups is None else "\n".join(groups)
             return Step(_NOTE_ACCOUNT, (names, directory_id, user_id, directory_id), guarded=True)
-        case NoteLogin(user_id, now, unenrolled):
+        case NoteLogin(user_id, now, unenrolled, granted):
+            if granted:
+                return Step(_NOTE_GRANTED, (now, user_id, now, now), guarded=True)
             return Step(_NOTE_UNENROLLED if unenrolled else _NOTE_LOGIN, (now, user_id, now), guarded=True)
         case WriteEvent(event):
             return step_for_event(event)

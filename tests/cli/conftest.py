@@ -118,16 +118,17 @@ def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.delenv("SUDO_UID", raising=False)
+    monkeypatch.setattr("radiusd2fa.cli.acting.login_uid", lambda: None)
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
 
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site as it is made, but for cheaper hashes."""
+    """The site as it is made, but for cheaper hashes, and telling this machine's syslog nothing."""
     folder = tmp_path_factory.mktemp("site") / "d"
     assert command("init", "--dir", str(folder), "--listen", "127.0.0.1:0").code == 0
     shell = Shell(folder)
-    shell.change("primary: {kind: local}", "primary: {kind: local, memory_kib: 64, passes: 1}")
+    shell.change("primary: {kind: local}", "primary: {kind: local, memory_kib: 64, passes: 1}\nsyslog: off")
     return folder
 
 

@@ -169,7 +169,7 @@ def test_the_rule_for_a_login(people: Shell) -> None:
     shown = people.say(*WHO, "alice", "--json").json()
     assert (shown["client"], shown["user"], shown["flow"], shown["tokens"]) == ("lab", "alice", "challenge", ["H1"])
     assert shown["rule"]["name"] == "all"
-    assert shown["rule"]["factors"] == ["totp", "hotp"]
+    assert shown["rule"]["factors"] == ["yubico", "totp", "hotp", "recovery"]
 
 
 def _no_rule(shell: Shell) -> None:

@@ -22,6 +22,14 @@ def modes(folder: Path) -> dict[str, int]:
     return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
 
 
+def test_a_site_is_made_where_dir_says_and_nowhere_else(tmp_path: Path) -> None:
+    """Who says -c means a site that there is, and is not given one in /etc for it."""
+    said = command("init", "-c", str(tmp_path / "radiusd2fa.yaml"))
+    assert said.code == 2
+    assert "--dir" in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
 def test_a_new_site(tmp_path: Path, umask: int) -> None:
     """Three files in a folder, all for their owner alone, whatever the umask; the next steps are named."""

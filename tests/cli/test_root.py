@@ -48,13 +48,18 @@ def leaves(node: Command, *path: str) -> Iterator[tuple[tuple[str, ...], Command
 
 ROOT: Final = cast("Command", typer.main.get_command(app))
 COMMANDS: Final = {" ".join(path): node for path, node in leaves(ROOT)}
-GROUPS: Final = ("", "user", "token", "key", "db")
+GROUPS: Final = ("", "user", "token", "key", "recovery", "grant", "breakglass", "report", "db")
 
 PROMISED: Final = (
     "init serve check doctor login station fob softkey demo db-upgrade "
     "user-add user-list user-show user-enable user-disable user-remove user-unlock user-password "
     "user-bind user-rename user-sync "
+    "user-offboard "
     "token-add token-list token-show token-assign token-unassign token-enable token-disable token-revoke token-resync "
+    "token-import token-history token-return token-restock token-lost token-label token-validity token-counter "
+    "recovery-issue recovery-status recovery-revoke grant-temporary grant-skip grant-list grant-close "
+    "breakglass-seal breakglass-request breakglass-approve breakglass-list breakglass-close "
+    "report-coverage report-stale report-exceptions report-recovery report-inventory report-failures report-page "
     "key-register key-invite key-accept key-list key-card key-test key-rename key-revoke key-stations"
 )
 
@@ -68,6 +73,10 @@ SPENT_OR_HARMLESS: Final = {
     ("token resync", "code1"),
     ("token resync", "code2"),
     ("demo", "key"),  # which key, not what is in it
+    ("token import", "key_file"),  # where it is
+    ("recovery issue", "count"),  # how many codes
+    ("grant temporary", "count"),
+    ("breakglass seal", "count"),
 }
 SECRET: Final = re.compile(r"secret|password|passwd|code|seed|pin\b|otp|credential|key", re.IGNORECASE)
 
@@ -232,3 +241,11 @@ def test_the_program_itself(people: Shell) -> None:
     refused = subprocess.run([*program, "user", "show", "bob", "-c", people.config], capture_output=True, check=False)
     assert (refused.returncode, refused.stdout) == (1, b"")
     assert refused.stderr.startswith(b"error: there is no user bob")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """Whoever only asks what there is waits for no settings, no database and no cryptography."""
+    heavy = {"pydantic", "sqlalchemy", "cryptography", "rich.console"}
+    script = "import sys; import radiusd2fa.cli.app; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert heavy.isdisjoint(done.stdout.split())

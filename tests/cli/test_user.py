@@ -14,7 +14,6 @@ from typing import Final
 
 import pytest
 
-from radiusd2fa.cli import site
 from radiusd2fa.primary.local import hasher
 from radiusd2fa.settings import LocalSettings
 
@@ -230,28 +229,6 @@ def test_every_change_names_the_administrator(people: Shell, monkeypatch: pytest
     people.run("user", "disable", "alice")
     event = people.events()[-1]
     assert (event.name, event.user, event.actor) == ("user.disabled", "alice", pwd.getpwuid(os.getuid()).pw_name)
-
-
-@pytest.mark.parametrize(
-    ("uid", "sudo", "actor"),
-    [
-        (0, None, "root"),
-        (0, "0", "root"),
-        (0, "1", "daemon as root"),
-        (0, "nonsense", "root"),
-        (0, "-1", "root"),
-        (1, "0", "daemon"),
-        (1, "2", "daemon"),
-        (4294967, None, "uid 4294967"),
-        (0, "4294967", "uid 4294967 as root"),
-    ],
-)
-def test_sudo_is_seen_through(uid: int, sudo: str | None, actor: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root by sudo is the person behind it; somebody who is not root cannot claim to be another."""
-    monkeypatch.setattr(os, "getuid", lambda: uid)
-    if sudo is not None:
-        monkeypatch.setenv("SUDO_UID", sudo)
-    assert site.acting_administrator() == actor
 
 
 def test_a_change_that_the_database_refuses_shows_no_hash(shell: Shell) -> None:

@@ -19,13 +19,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radiusd2fa import factors
-from radiusd2fa.core.answer import Answer, ChapAnswer, KeyAnswer, TypedCode
-from radiusd2fa.core.finding import Asserted, Beyond, Find, Finding, Matched, NotFound, Refused, Used
+from radiusd2fa.core.answer import Answer, ChapAnswer, KeyAnswer, TypedCode, TypedOtp, TypedSpare
+from radiusd2fa.core.finding import Asserted, Beyond, Find, Finding, Matched, NotFound, Refused, Spare, Used
 from radiusd2fa.core.judging import DECOY
 from radiusd2fa.core.model import Chap, Token
 from radiusd2fa.core.rules import FACTORS, HotpRules, Rules, TotpRules
+from radiusd2fa.core.sheets import SHEETS, Made, make, octets_wanted
 from radiusd2fa.factors import find_functions
 from tests.factors.keys import FIDO, UP, Key, assertion, authenticator_data, eddsa, es256
+from tests.factors.yubikey import YubiKey
 
 KINDS: Final = [module.name for module in pkgutil.iter_modules(factors.__path__)]
 NOW: Final = 1_700_000_000.0
@@ -78,17 +80,42 @@ class Agreeable(Lucky):
 
 CHALLENGE: Final = b"what was asked".ljust(32)
 KEYS: Final = (es256(), eddsa())
+YUBIKEY: Final = YubiKey(bytes(range(16)), b"secret", b"public")
+SPARES: Final = 5
+"""Codes on a sheet here."""
 
 
 def tokens(kind: str) -> st.SearchStrategy[Token]:
     """Tokens of one kind in every state of wear."""
     if kind == "fido":
         return st.builds(Key.token, st.sampled_from(KEYS), counter=st.integers(0, 40) | st.integers(0, 2**32 - 1))
+    if kind == "yubico":
+        uses = st.integers(0, 2000) | st.integers(0, (1 << 23) - 1)
+        return st.builds(replace, st.just(nobodys(kind, YUBIKEY.secret, YUBIKEY.digits)), moving_factor=uses)
+    if kind in SHEETS:
+        used = st.integers(0, (1 << SPARES) - 1)
+        return st.builds(replace, st.just(nobodys(kind, spares(kind).secret, 1)), moving_factor=used)
     return fobs(kind)
+
+
+def nobodys(kind: str, secret: bytes, digits: int) -> Token:
+    """A token in some drawer."""
+    return Token(id=1, serial="T", kind=kind, moving_factor=0, secret=secret, digits=digits)
+
+
+def spares(kind: str) -> Made:
+    """A sheet of that kind."""
+    return make(SHEETS[kind], SPARES, bytes(range(octets_wanted(SHEETS[kind], SPARES))))
 
 
 def right_answers(token: Token) -> list[Answer]:
     """Answers of which a guesser can only dream: right in every way that does not depend on what was used before."""
+    if token.kind == "yubico":
+        session, use = token.moving_factor >> 8, token.moving_factor & 255
+        near = [(session, use), (session, min(use + 1, 255)), (session, 0), (max(session - 1, 0), 255)]
+        return [TypedOtp(YUBIKEY.otp(*one)) for one in (*near, (min(session + 1, 0x7FFF), 0), (0x7FFF, 255))]
+    if token.kind in SHEETS:
+        return [TypedSpare(token.kind, code) for code in spares(token.kind).codes]
     if token.kind != "fido":
         return [Agreeable()]
     (key,) = [key for key in KEYS if key.attested() == token.secret]
@@ -100,7 +127,12 @@ def right_answers(token: Token) -> list[Answer]:
 
 
 WRONG_ANSWERS: Final[dict[str, tuple[Answer, ...]]] = {
-    "code": (Unlucky(), ChapAnswer(Chap(1, bytes(16), bytes(16)))),
+    "code": (
+        Unlucky(),
+        ChapAnswer(Chap(1, bytes(16), bytes(16))),
+        TypedOtp(replace(YUBIKEY, key=b"not the key of Y").otp(0x7FFF, 255)),
+        *(TypedSpare(kind, "0" * sheet.length) for kind, sheet in SHEETS.items()),
+    ),
     "key": (
         KeyAnswer((), user_verification=False),
         KeyAnswer((assertion(es256("nobody's"), CHALLENGE),), user_verification=False),
@@ -116,6 +148,8 @@ def moved(token: Token, finding: Finding) -> Token:
             return replace(token, moving_factor=to, drift=drift, candidate=None, candidate_until=0.0)
         case Asserted(counter=counter):
             return replace(token, moving_factor=counter)
+        case Spare(number=number):
+            return replace(token, moving_factor=token.moving_factor | 1 << number)
         case _:
             return token
 
@@ -156,8 +190,8 @@ RULES: Final = st.builds(
 
 
 def test_the_factors_of_this_version_are_found() -> None:
-    """The folder holds exactly the factors that the rules know."""
-    assert set(KINDS) == set(FACTORS)
+    """The folder holds exactly the factors that the rules know, and the sheets that come besides."""
+    assert set(KINDS) == {*FACTORS, *SHEETS}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -184,6 +218,8 @@ def test_nothing_used_is_ever_accepted(kind: str, data: st.DataObject) -> None:
                 assert abs(drift) <= rules.totp.max_drift
             case Asserted(counter=counter):
                 assert counter > token.moving_factor or counter == token.moving_factor == 0
+            case Spare(number=number):
+                assert not token.moving_factor >> number & 1
             case Beyond(moving_factor=at):
                 assert at > token.moving_factor
             case Used() | Refused() | NotFound():
@@ -204,6 +240,8 @@ def test_what_was_accepted_is_not_accepted_again(kind: str, data: st.DataObject)
         second = find(moved(token, first), answer, NOW, rules)
         if isinstance(first, Matched):
             assert not isinstance(second, Matched) or second.at > first.at
+        if isinstance(first, Spare):
+            assert second == Used()
         if isinstance(first, Asserted):
             # a key that does not count is guarded by its challenge alone, which is spent with it
             assert not isinstance(second, Asserted) or first.counter == 0

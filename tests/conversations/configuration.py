@@ -29,7 +29,7 @@ _CLIENT: Final = (
     *("prompt_attribute", "state_length", "max_reply"),
 )
 _WHEN: Final = ("clients", "tags", "users", "groups", "realms", "networks", "days", "hours")
-_LISTS: Final = ("factors", "ceremonies", "host_names", "tags")
+_LISTS: Final = ("factors", "grants", "ceremonies", "host_names", "tags")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,8 @@ def _attributes(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def _with_lists(keys: Mapping[str, str]) -> dict[str, str]:
-    return {key: f"[{value}]" if key in {*_LISTS, "networks"} else value for key, value in keys.items()}
+    lists = {*_LISTS, "networks"}
+    return {key: f"[{value}]" if key in lists and value != "off" else value for key, value in keys.items()}
 
 
 def _mapping(keys: Mapping[str, str]) -> str:

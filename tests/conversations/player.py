@@ -41,6 +41,8 @@ from .transcript import (
 )
 
 OUTCOMES: Final = {"accept": "accepted", "reject": "rejected", "challenge": "challenged"}
+ASIDE: Final = {"token.cloned", "token.activated", "token.assigned", "breakglass.used"}
+"""Rows besides that of the decision; a transcript that wants to see one names it."""
 
 
 class WentOtherwiseError(AssertionError):
@@ -173,9 +175,8 @@ class Player:
         wanted = [] if answer.kind == "silence" else [f"access.{OUTCOMES[answer.kind]}"]
         if packet.words[0] in {"again", "status"}:
             wanted = []
-        if any(row.reason == "key_cloned" for row in self.rows):  # worth an alarm of its own
-            wanted = ["token.cloned", *wanted]
-        if [row.name for row in self.rows] != wanted or any(row.nas != packet.client for row in self.rows):
+        decisions = [row.name for row in self.rows if row.name not in ASIDE]
+        if decisions != wanted or any(row.nas != packet.client for row in self.rows):
             got = "; ".join(map(show, self.rows)) or "no audit row"
             raise otherwise(packet.line, f"in the audit: {wanted[0] if wanted else 'no row'} at {packet.client}", got)
 
@@ -227,6 +228,8 @@ class Player:
                 name, facts = "", dict(pair.partition("=")[::2] for pair in pairs)
         if self.mentioned == len(self.rows):
             raise otherwise(line, " ".join(words), "nothing more was written")
+        while not name and self.rows[self.mentioned].name in ASIDE and self.mentioned + 1 < len(self.rows):
+            self.mentioned += 1  # only by its name
         row = self.rows[self.mentioned]
         self.mentioned += 1
         if unknown := [key for key in facts if key not in Event.__dataclass_fields__]:

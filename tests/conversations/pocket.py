@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from radiusd2fa.emulators.softfob import SoftFob
+from tests.factors.yubikey import YubiKey
 
 from .keychain import SPOILING, WORDS, Keychain
 from .transcript import Line, octets, options
 
 _PART: Final = re.compile(r'(?:[^+"(]|"(?:[^"\\]|\\.)*"|\([^)]*\))+')
-_CODE: Final = re.compile(r"(?:([\w-]+):)?(HOTP|TOTP|wrong)(?:\(([+-]\d+)\)|@(\d+))?")
+_CODE: Final = re.compile(r"(?:([\w-]+):)?(HOTP|TOTP|OTP|SPARE|wrong)(?:\(([+-]\d+)\)|@(\d+))?")
 _KEY: Final = re.compile(r"(?:([\w-]+):)?KEY\(([^)]*)\)")
 _STATIC: Final = re.compile(r"SCRV1\(([^,]*),(.*)\)")
 
@@ -27,6 +28,9 @@ class Pocket:
     """The fobs of a conversation, by serial, and its keys."""
 
     fobs: dict[str, SoftFob] = field(default_factory=dict)
+    yubikeys: dict[str, YubiKey] = field(default_factory=dict)
+    sheets: dict[str, list[str]] = field(default_factory=dict)
+    """The codes of each sheet, by its serial."""
     owners: dict[str, str] = field(default_factory=dict)
     keychain: Keychain = field(default_factory=Keychain)
     last: bytes = b""
@@ -54,6 +58,12 @@ class Pocket:
         if match is None:
             return octets(text)
         serial, kind, shift, at = match.groups()
+        if kind == "OTP":
+            self.last = _otp(self.yubikeys[serial], int(shift or 0), at)
+            return self.last
+        if kind == "SPARE":
+            self.last = self.sheets[serial][int(at or 0)].encode()
+            return self.last
         fob = self._fob(serial, user, line)
         if kind == "wrong":
             self.last = self._wrong(fob, now)
@@ -89,6 +99,13 @@ def _hotp(fob: SoftFob, shift: int, at: str | None) -> bytes:
         return replace(fob, counter=fob.counter + shift).press(0.0).encode()
     fob.counter += shift
     return fob.press(0.0).encode()
+
+
+def _otp(key: YubiKey, shift: int, at: str | None) -> bytes:
+    if at is not None or shift < 0:
+        return key.typed(key.position + shift if at is None else int(at))
+    key.position += shift
+    return key.press()
 
 
 def _near(fob: SoftFob, now: float) -> list[bytes]:

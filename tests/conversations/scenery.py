@@ -19,12 +19,14 @@ from typing import Final
 from radiusd2fa import vault
 from radiusd2fa.core.model import Token
 from radiusd2fa.core.names import canonical
+from radiusd2fa.core.sheets import SHEETS, make, octets_wanted
 from radiusd2fa.emulators.softfob import SoftFob
 from radiusd2fa.primary.local import hasher
 from radiusd2fa.settings import LocalSettings, Settings
 from radiusd2fa.store.keyring import Keyring
 from radiusd2fa.store.registry import Registry
 from radiusd2fa.store.upgrade import create
+from tests.factors.yubikey import YubiKey
 
 from .authorities import Authority, authorities_in
 from .configuration import DATABASE, KEY, Device, configure, devices_in
@@ -36,10 +38,12 @@ START: Final = "2026-03-02 09:00:10"
 """When a conversation begins unless it says otherwise: ten seconds into a TOTP step."""
 
 _CHEAP: Final = LocalSettings(memory_kib=64, passes=1)
-_USER: Final = ("password", "groups", "hash", "disabled", "source", "id", "token", "key")
-_TOKEN: Final = ("hotp", "totp", "user", "digits", "algorithm", "step", "counter", "octets")
+_USER: Final = ("password", "groups", "skip", "hash", "disabled", "source", "id", "token", "key")
+_TOKEN: Final = ("hotp", "totp", "yubico", "user", "digits", "algorithm", "step", "counter", "octets")
 _KEY: Final = ("user", "u2f", "eddsa", "es384", "pin", "counter", "uncounted")
-_ROW: Final = ("state", "valid_from", "valid_until")
+_SHEET: Final = ("user", "codes", *SHEETS)
+_MOMENTS: Final = ("valid_from", "valid_until", "activate_by")
+_ROW: Final = ("state", *_MOMENTS)
 
 
 @dataclass(slots=True)
@@ -94,7 +98,7 @@ def build(conversation: Conversation, template: Template, folder: Path) -> Site:
     now = datetime.fromisoformat(clock).replace(tzinfo=UTC).timestamp()
     settings = configure(folder, head, devices, authorities)
     site = Site(folder, now, head, devices, settings, vault.load(folder / KEY), authorities)
-    people = [setting for setting in head if setting.noun in {"user", "token", "key"}]
+    people = [setting for setting in head if setting.noun in {"user", "token", "key", "sheet"}]
     who = repr((now, [(setting.noun, setting.words) for setting in people]))
     name = f"{hashlib.sha256(who.encode()).hexdigest()}.db"
     if name not in template.pockets:
@@ -116,6 +120,8 @@ def _populate(site: Site, people: Iterable[Setting]) -> None:
                     _add_user(site, registry, keyring, setting)
                 case "token":
                     _add_token(site, registry, setting.line, name, tuple(words))
+                case "sheet":
+                    _add_sheet(site, registry, setting.line, name, tuple(words))
                 case "key":
                     _add_key(site, keyring, setting.line, name, tuple(words))
 
@@ -147,6 +153,8 @@ def _add_user(site: Site, registry: Registry, keyring: Keyring, setting: Setting
     registry.add_user(name, hashed, groups, site.now, source=source, directory_id=wanted.get("id"))
     if "disabled" in wanted:
         registry.set_enabled(name, site.now, enabled=False)
+    if "skip" in wanted:
+        _write_row(site.database, "users", ("name", name), {"skip_until": _moment(site, wanted["skip"])})
     if "token" in wanted:
         about = tuple(word for word in words if word.partition("=")[0] in {*_TOKEN, *_ROW})
         _add_token(site, registry, setting.line, wanted["token"], (*about, f"user={name}"))
@@ -157,6 +165,9 @@ def _add_user(site: Site, registry: Registry, keyring: Keyring, setting: Setting
 def _add_token(site: Site, registry: Registry, line: Line, serial: str, words: tuple[str, ...]) -> None:
     """Give a token to the store and its fob to the person."""
     wanted = options(words, line, *_TOKEN, *_ROW)
+    if "yubico" in wanted:
+        _add_yubikey(site, registry, serial, wanted)
+        return
     fob = SoftFob(
         kind="totp" if "totp" in wanted else "hotp",
         secret=hashlib.sha512(serial.encode()).digest()[: int(wanted.get("octets", "20"))],
@@ -180,7 +191,28 @@ def _add_token(site: Site, registry: Registry, line: Line, serial: str, words: t
         step=fob.step,
     )
     registry.add_token(token, owner, site.now)
-    _write_row(site.database, serial, _row(site, wanted))
+    _write_row(site.database, "tokens", ("serial", serial), _row(site, wanted))
+
+
+def _add_yubikey(site: Site, registry: Registry, serial: str, wanted: Words) -> None:
+    octets = hashlib.sha512(serial.encode()).digest()
+    key = YubiKey(octets[:16], octets[16:22], octets[22:28])
+    site.pocket.yubikeys[serial] = key
+    token = Token(id=0, serial=serial, kind="yubico", moving_factor=0, secret=key.secret, digits=key.digits)
+    registry.add_token(token, wanted.get("user"), site.now)
+    _write_row(site.database, "tokens", ("serial", serial), _row(site, wanted))
+
+
+def _add_sheet(site: Site, registry: Registry, line: Line, serial: str, words: tuple[str, ...]) -> None:
+    """Put a sheet of codes into somebody's drawer."""
+    wanted = options(words, line, *_SHEET, *_ROW)
+    sheet = next(SHEETS[kind] for kind in SHEETS if kind in wanted)
+    count = int(wanted.get("codes", "3"))
+    made = make(sheet, count, hashlib.shake_256(serial.encode()).digest(octets_wanted(sheet, count)))
+    site.pocket.sheets[serial] = [sheet.spelled(code) for code in made.codes]
+    token = Token(id=0, serial=serial, kind=sheet.kind, moving_factor=0, secret=made.secret, digits=sheet.length)
+    registry.add_token(token, wanted["user"], site.now)
+    _write_row(site.database, "tokens", ("serial", serial), _row(site, wanted))
 
 
 def _add_key(site: Site, keyring: Keyring, line: Line, serial: str, words: tuple[str, ...]) -> None:
@@ -190,23 +222,26 @@ def _add_key(site: Site, keyring: Keyring, line: Line, serial: str, words: tuple
     site.pocket.keychain.keys[serial] = key
     token = Token(id=0, serial=serial, kind="fido", moving_factor=key.counter, secret=bytes(key.credential), digits=0)
     keyring.add(key.owner, token, "", site.now)
-    _write_row(site.database, serial, _row(site, wanted))
+    _write_row(site.database, "tokens", ("serial", serial), _row(site, wanted))
 
 
 def _row(site: Site, wanted: Words) -> dict[str, str | float]:
     """What no command can write: a state, and the first and the last moment of a token."""
     row: dict[str, str | float] = {"state": wanted["state"]} if "state" in wanted else {}
-    for key in ("valid_from", "valid_until"):
-        if key in wanted:  # +1h or -1h, counted from the beginning of the conversation
-            row[key] = site.now + int(wanted[key][0] + "1") * seconds(wanted[key][1:])
-    return row
+    return row | {key: _moment(site, wanted[key]) for key in _MOMENTS if key in wanted}
 
 
-def _write_row(database: Path, serial: str, row: dict[str, str | float]) -> None:
+def _moment(site: Site, shift: str) -> float:
+    """Read +1h or -1h, counted from the beginning of the conversation."""
+    return site.now + int(shift[0] + "1") * seconds(shift[1:])
+
+
+def _write_row(database: Path, table: str, which: tuple[str, str], row: dict[str, str | float]) -> None:
     connection = sqlite3.connect(database)
     try:
         with connection:
             for key, value in row.items():
-                connection.execute(f"UPDATE tokens SET {key} = ? WHERE serial = ?", (value, serial))  # noqa: S608 - our keys
+                statement = f"UPDATE {table} SET {key} = ? WHERE {which[0]} = ?"  # noqa: S608 - our keys
+                connection.execute(statement, (value, which[1]))
     finally:
         connection.close()

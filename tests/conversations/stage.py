@@ -21,7 +21,6 @@ from pyrad.client import Timeout
 from pyrad.packet import AccessRequest, StatusServer
 
 from radiusd2fa.audit import Journal
-from radiusd2fa.core.rules import FACTORS
 from radiusd2fa.emulators.nas import USER_PASSWORD, Answer, Nas, _Request
 from radiusd2fa.factors import find_functions
 from radiusd2fa.listeners.udp import Datagram, UdpListener
@@ -159,7 +158,7 @@ class Stage:
         site = self._site
         self._server = Server(
             site.settings,
-            find_functions(FACTORS),
+            find_functions(site.settings.rules.factors()),
             {one.name: self._primary(one) for one in site.settings.backends},
             self._journal,
             Store(site.database, site.vault, lambda text: self._journal.note("error", "store.alarm", error=text)),

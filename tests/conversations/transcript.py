@@ -15,7 +15,7 @@ from typing import Final
 
 SEPARATOR: Final = "----"
 HEAD: Final = (
-    *("client", "settings", "primary", "rule", "station", "user", "token", "key", "clock", "zone"),
+    *("client", "settings", "primary", "rule", "station", "user", "token", "key", "sheet", "clock", "zone"),
     *("directory", "upstream", "person", "network", "language"),
 )
 MARKS: Final = "> ! @ $ = or #"

@@ -6,7 +6,7 @@ Names follow core.model (RFC 2865, RFC 4226, RFC 6238).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,6 +19,7 @@ from radiusd2fa.core.model import (
     Known,
     Nas,
     NeedPrimary,
+    NeedToken,
     OpenChallenge,
     PendingChallenge,
     PrimaryAnswer,
@@ -28,6 +29,7 @@ from radiusd2fa.core.model import (
 )
 from radiusd2fa.core.nonce import NONCE_OCTETS
 from radiusd2fa.core.rules import FACTORS, LOCAL, Backend, HotpRules, Rules, TotpRules
+from radiusd2fa.core.sheets import SHEETS
 from radiusd2fa.factors import find_functions
 from tests.factors.reference import code_of, code_of_nobody
 
@@ -38,7 +40,7 @@ PASSWORD: Final = b"hunter2"
 HANDLE: Final = "5" * 32
 COUNTER: Final = 40
 
-FACTORS_FOUND: Final = find_functions(FACTORS)
+FACTORS_FOUND: Final = find_functions((*FACTORS, *SHEETS))
 
 SMALL: Final = Rules(hotp=HotpRules(look_ahead=3, resync_window=8), totp=TotpRules(resync_steps=4))
 """Narrow windows: the same decisions with less arithmetic."""
@@ -118,11 +120,15 @@ def run(
     now: float = NOW,
     rehashed: str | None = None,
     nonce: bytes = NONCE,
+    stock: Mapping[str, Token] | None = None,
 ) -> Decided:
     """Decide a request to its end, asking the primary backend as often as it wants."""
     questions: list[NeedPrimary] = []
     while True:
         outcome = decide(request, known, now, nonce, rules, FACTORS_FOUND)
+        if isinstance(outcome, NeedToken):
+            known = replace(known, stock={**known.stock, outcome.serial: (stock or {}).get(outcome.serial)})
+            continue
         if not isinstance(outcome, NeedPrimary):
             return Decided(outcome, tuple(questions))
         assert outcome not in questions, "the same question twice"

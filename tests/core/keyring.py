@@ -22,6 +22,7 @@ from radiusd2fa.core.model import (
     Known,
     Nas,
     NeedPrimary,
+    NeedToken,
     OpenChallenge,
     PendingChallenge,
     PrimaryAnswer,
@@ -83,6 +84,7 @@ def decided(
     while isinstance(outcome := decide(request, known, now, nonce, rules, FACTORS_FOUND), NeedPrimary):
         answer = PrimaryAnswer(KNOWS_IT(outcome.password))
         known = replace(known, primary={**known.primary, outcome.password: answer})
+    assert not isinstance(outcome, NeedToken)
     return outcome
 
 

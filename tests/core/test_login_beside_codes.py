@@ -188,7 +188,7 @@ def test_every_code_is_judged_by_something_that_shows_codes(user: User | None) -
 
 def test_a_site_without_codes_knows_how_to_judge_one() -> None:
     """Where rules name nothing but keys, a code is refused like everywhere."""
-    rules = by_rule(Rule("keys", ("fido",), ceremonies=("ssh",)))
+    rules = by_rule(Rule("keys", ("fido",), ceremonies=("ssh",), grants=frozenset()))
     question = pending(asked(WITH_KEY, rules=rules))
     outcome = answered(b"123456", question, WITH_KEY, rules=rules)
     assert isinstance(outcome, Challenge)

@@ -70,6 +70,7 @@ def _in_state(state: TokenState) -> Callable[[Token], User]:
     return lambda token: _with(token, state=state)
 
 
+HANDED_OUT: Final = (TokenState.ACTIVE, TokenState.ASSIGNED)
 PEOPLE: Final[dict[str, tuple[Callable[[Token], User | None], bool]]] = {
     "able": (lambda t: replace(ALICE, tokens=(t,)), True),
     "able, with a second token": (lambda t: replace(ALICE, tokens=(replace(HOTP, id=9, secret=b"x" * 20), t)), True),
@@ -83,7 +84,10 @@ PEOPLE: Final[dict[str, tuple[Callable[[Token], User | None], bool]]] = {
     "token not yet valid": (lambda t: _with(t, valid_from=NOW + 0.001), False),
     "token no longer valid": (lambda t: _with(t, valid_until=NOW), False),
     "token of a kind that the rule leaves out": (lambda t: _with(t, kind="totp"), False),
-    **{f"token {state}": (_in_state(state), False) for state in TokenState if state is not TokenState.ACTIVE},
+    "token handed out": (_in_state(TokenState.ASSIGNED), True),
+    "token handed out, still in time": (lambda t: _with(t, state=TokenState.ASSIGNED, activate_by=NOW + 0.001), True),
+    "token handed out, too late": (lambda t: _with(t, state=TokenState.ASSIGNED, activate_by=NOW), False),
+    **{f"token {state}": (_in_state(state), False) for state in TokenState if state not in HANDED_OUT},
 }
 
 RULE: Final = Rule("hotp only", ("hotp",))

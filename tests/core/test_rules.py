@@ -13,7 +13,7 @@ import pytest
 
 from radiusd2fa.core.choosing import Circumstances
 from radiusd2fa.core.risk import WORTH_A_WARNING, guesses_a_day, yearly_risk
-from radiusd2fa.core.rules import FACTORS, NO_RULE, HotpRules, Rule, Rules, ThrottleRules, TotpRules
+from radiusd2fa.core.rules import NO_RULE, HotpRules, Rule, Rules, ThrottleRules, TotpRules
 
 ADMINS: Final = Rule("admins", ("hotp",), clients=frozenset({"switch"}), groups=frozenset({"netadmin", "ops"}))
 BOB: Final = Rule("bob", ("totp",), users=frozenset({"bob"}))
@@ -78,8 +78,16 @@ def test_risk_falls_with_digits_and_locks_and_rises_with_windows() -> None:
 
 def test_eight_digits_need_no_warning() -> None:
     """What `check` advises is enough: with 8 digits the defaults are below the line at which it warns."""
-    for kind in FACTORS:
+    for kind in ("hotp", "totp"):
         assert yearly_risk(kind, 8, Rules()) <= WORTH_A_WARNING < yearly_risk(kind, 6, Rules())
+
+
+def test_what_is_too_long_to_guess_needs_no_warning() -> None:
+    """A Yubico OTP and the codes of sheets are, whatever the throttle; the digits of fobs do not matter to them."""
+    weak = Rules(throttle=ThrottleRules(max_failures=1000, first_lock=1, max_lock=86400))
+    for kind in ("yubico", "recovery", "temporary", "breakglass"):
+        assert 0 < yearly_risk(kind, 6, weak) == yearly_risk(kind, 8, weak) < WORTH_A_WARNING / 2
+    assert yearly_risk("temporary", 0, weak) == pytest.approx(365 * 1000 * 60 / 1e10)
 
 
 def test_a_probability_is_at_most_one() -> None:

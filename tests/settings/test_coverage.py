@@ -42,6 +42,15 @@ def test_everybody_who_fits_is_counted() -> None:
     assert counts(Rule("keys", ("fido",))) == [(4, 1, 1)]
 
 
+def test_a_sheet_of_codes_is_no_token() -> None:
+    """Who has nothing else is without: unless the rule wants nothing but sheets."""
+    everybody = (person("erin", "recovery", "temporary", enrolled=False), person("frank", "yubico", "recovery"))
+    usual, yubico = Rule("usual", ("totp", "hotp", "recovery")), Rule("yubico", ("yubico", "recovery"))
+    assert [one.able for one in coverage((usual,), everybody)] == [0]
+    assert [(one.able, one.without_token) for one in coverage((yubico,), everybody)] == [(1, 1)]
+    assert [one.able for one in coverage((Rule("sheets", ("recovery",)),), everybody)] == [2]
+
+
 def test_whom_an_earlier_rule_takes_is_not_counted_again() -> None:
     """The first rule that fits decides, so its people are no business of the next one."""
     admins = Rule("admins", groups=frozenset({"admins"}))
@@ -101,6 +110,10 @@ UNABLE = {
     "the only one has none": (
         Coverage(Rule("admins"), 1, 1, 0),
         "rule admins: 1 person fits it, who has no totp or hotp token that works; hand some out, or change its factors",
+    ),
+    "sheets are not what is missing": (
+        Coverage(Rule("admins", ("yubico", "recovery")), 2, 1, 0),
+        ("rule admins: 2 people fit it, and none has a yubico token that works; hand some out, or change its factors"),
     ),
     "somebody has one": (Coverage(Rule("admins"), 3, 1, 1), None),
     "there is nobody": (Coverage(Rule("admins"), 0, 0, 0), None),

@@ -362,4 +362,4 @@ def test_a_rule_that_is_called_useless_changes_nothing(
 
 def test_a_minimal_site_has_one_rule_for_everybody(site: Site) -> None:
     """Without rules everybody may use every factor that the site can judge."""
-    assert site.load(minimal()).rules.rules == (Rule("all"),)
+    assert site.load(minimal()).rules.rules == (Rule("all", ("yubico", "totp", "hotp", "recovery")),)

@@ -186,6 +186,7 @@ def turned_on(site: Site, text: str) -> set[tuple[str, ...]]:
         text.replace(client, "".join(shown).replace("secret_file: FILE", "secret_file: lab.secret"))
         + "".join([*sections, *prose(text, "languages"), *prose(text, "rules"), *prose(text, "fido")])
         + section_in_prose(text, "stations")
+        + section_in_prose(text, "administrators")
     )
     tried(text.replace(client, f"    secret: {options['secret']}\n    secret_old: {options['secret_old']}\n"))
     models = section_in_prose(text, "fido").replace("attestation: none ", "attestation:")
@@ -243,7 +244,7 @@ def test_the_sections_in_prose_load(site: Site) -> None:
     assert loaded.rules.fido == FidoRules("auth.example.org", "https://auth.example.org")
     assert loaded.attestation is None
     assert loaded.stations == (StationSettings("lobby-1", Path("/dev/hidraw0"), "ACS ACR122U"),)
-    assert loaded.rules.rules[0].factors == ("fido", "totp", "hotp")
+    assert loaded.rules.rules[0].factors == ("fido", "yubico", "totp", "hotp", "recovery")
     attestation = load(site, f"{text}{without}attestation:\n{models}{stations}").attestation
     assert attestation is not None
     assert attestation.metadata_root == site.folder / "metadata-root.pem"

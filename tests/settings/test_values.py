@@ -15,6 +15,7 @@ import pytest
 from radiusd2fa.core.model import Flow, Nas
 from radiusd2fa.core.rules import FACTORS, LOCAL, NOBODY, FidoRules, Rule, Rules, Station
 from radiusd2fa.settings import (
+    Administrators,
     AttestationSettings,
     ClientSettings,
     Endpoint,
@@ -28,6 +29,9 @@ from radiusd2fa.settings import (
 from radiusd2fa.settings.calendar import minutes_of_week
 
 from .conftest import SECRET, Site, minimal
+
+WITHOUT_KEYS = ("yubico", "totp", "hotp", "recovery")
+"""What counts where no rule says otherwise, and there is no relying party."""
 
 
 def value(loaded: object, path: str) -> object:
@@ -46,7 +50,11 @@ def test_a_minimal_file_has_every_default(site: Site) -> None:
         vault_key=site.folder / "vault.key",
         clients=(ClientSettings(Nas("lab"), (ip_network("127.0.0.1/32"),), (SECRET.encode(),)),),
         primary=LocalSettings(),
-        rules=Rules(backends={"local": LOCAL, "none": NOBODY}, minute_of_week=minutes_of_week(None)),
+        rules=Rules(
+            (Rule("all", WITHOUT_KEYS),),
+            backends={"local": LOCAL, "none": NOBODY},
+            minute_of_week=minutes_of_week(None),
+        ),
         syslog=SyslogSettings(),
         log=LogSettings(),
         backends=(LocalSettings(),),
@@ -104,6 +112,18 @@ GOOD = {
     "challenge: {resync_lifetime: 2s}": ("rules.challenge.resync_lifetime", 2.0),
     "challenge: {password_prompt: 'Your password: '}": ("rules.challenge.password_prompt", "Your password: "),
     f"challenge: {{code_prompt: '{'x' * 198}: '}}": ("rules.challenge.code_prompt", "x" * 198 + ": "),
+    "challenge: {token_prompt: 'Serial, then code: '}": ("rules.challenge.token_prompt", "Serial, then code: "),
+    "tokens: {}": ("activation", 30 * 86400.0),
+    "tokens: {activation: 1h}": ("activation", 3600.0),
+    "tokens: {activation: 3650d}": ("activation", 3650 * 86400.0),
+    "administrators: {helpdesk: [desk, 'CORP\\domain users']}": (
+        "administrators",
+        Administrators(helpdesk=frozenset({"desk", "CORP\\domain users"})),
+    ),
+    "administrators: {admin: [wheel], operator: [adm], helpdesk: [adm]}": (
+        "administrators",
+        Administrators(frozenset({"adm"}), frozenset({"adm"}), frozenset({"wheel"})),
+    ),
     "primary: {kind: none}": ("rules.primary", NOBODY),
     "primary: {kind: local}": ("rules.primary", LOCAL),
     "primary: {memory_kib: 65536}": ("primary.memory_kib", 65536),
@@ -254,8 +274,8 @@ def test_rules_are_read_in_order_with_canonical_user_names(site: Site) -> None:
             clients=frozenset({"lab"}),
             users=frozenset({"alice", "jos\xe9", "no", "123"}),
         ),
-        Rule("staff", line=11, groups=frozenset({"staff"})),
-        Rule("all", line=12),
+        Rule("staff", WITHOUT_KEYS, line=11, groups=frozenset({"staff"})),
+        Rule("all", WITHOUT_KEYS, line=12),
     )
     assert loaded.warnings == ()
 
@@ -291,7 +311,7 @@ def test_without_a_relying_party_no_rule_allows_keys(site: Site) -> None:
     """A rule that names no factors allows those that the site can judge, and keys are among them only with fido."""
     rules = "rules: [{name: a}, {name: b, factors: [hotp]}]"
 
-    assert [rule.factors for rule in site.with_sections(rules).rules.rules] == [("totp", "hotp"), ("hotp",)]
+    assert [rule.factors for rule in site.with_sections(rules).rules.rules] == [WITHOUT_KEYS, ("hotp",)]
     assert [rule.factors for rule in site.with_sections(FIDO, rules).rules.rules] == [FACTORS, ("hotp",)]
     assert site.with_sections(FIDO).rules.rules == (Rule("all", FACTORS),)
 

@@ -191,7 +191,7 @@ def test_a_disabled_key_is_gone_at_the_next_look(site: Site, desk: Desk) -> None
     assert desk.commit(ASSERTED) is True
 
 
-@pytest.mark.parametrize("state", ["revoked", "lost", "expired", "stock", "assigned", "disabled"])
+@pytest.mark.parametrize("state", ["revoked", "lost", "expired", "stock", "returned", "disabled"])
 def test_disabling_brings_no_token_back(site: Site, desk: Desk, state: str) -> None:
     """What is worse than disabled stays so: no way leads from revoked over disabled to active."""
     site.sql("UPDATE tokens SET state = ? WHERE id = 4", state)

@@ -67,7 +67,7 @@ NEGATIONS: Final = {
     "token lost": ("UPDATE tokens SET state = 'lost' WHERE id = 1", SPEND),
     "token expired": ("UPDATE tokens SET state = 'expired' WHERE id = 1", SPEND),
     "token in stock": ("UPDATE tokens SET state = 'stock' WHERE id = 1", SPEND),
-    "token only assigned": ("UPDATE tokens SET state = 'assigned' WHERE id = 1", SPEND),
+    "token returned": ("UPDATE tokens SET state = 'returned' WHERE id = 1", SPEND),
     "user disabled": ("UPDATE users SET enabled = 0 WHERE id = 1", SPEND),
     "user locked": ("UPDATE users SET locked_until = 1700000000.5 WHERE id = 1", SPEND),
     "no such challenge": ("SELECT 1", replace(CLOSE, handle="6" * 32)),

@@ -104,9 +104,17 @@ def test_revoked_stays_revoked(site: Site, keyring: Keyring) -> None:
     assert _credentials(keyring, "alice") == ()
 
 
-@pytest.mark.parametrize("state", ["lost", "expired"])
+def test_a_lost_key_can_be_revoked_and_is_offered_no_more(site: Site, keyring: Keyring) -> None:
+    """Lost, it may be registered anew when it is found; revoked, it stays so."""
+    site.sql("UPDATE tokens SET state = 'lost' WHERE serial = 'K1'")
+    assert _credentials(keyring, "alice") == ()
+    keyring.revoke("K1", NOW)
+    assert keyring.key("K1").state is TokenState.REVOKED
+
+
+@pytest.mark.parametrize("state", ["expired"])
 def test_what_is_gone_is_not_revoked(site: Site, keyring: Keyring, state: str) -> None:
-    """A lost or expired key is past revoking, and stays what it is."""
+    """An expired key is past revoking, and stays what it is."""
     site.sql("UPDATE tokens SET state = ? WHERE serial = 'K1'", state)
     with pytest.raises(RefusedError, match=f"is {state} and stays so"):
         keyring.revoke("K1", NOW)

@@ -153,7 +153,11 @@ CHANGES: Final[dict[str, tuple[tuple[Change, ...], Change, tuple[str, str, str, 
     "disable a user": ((), lambda r: r.set_enabled("bob", LATER, enabled=False), ("user.disabled", "bob", "", "")),
     "enable a user": ((), lambda r: r.set_enabled("bob", LATER, enabled=True), ("user.enabled", "bob", "", "")),
     "unlock a user": ((), lambda r: r.unlock("bob", LATER), ("user.unlocked", "bob", "", "")),
-    "remove a user": ((), lambda r: r.remove_user("bob", LATER), ("user.removed", "bob", "", "")),
+    "remove a user": (
+        (lambda r: r.unassign("H2", NOW),),
+        lambda r: r.remove_user("bob", LATER),
+        ("user.removed", "bob", "", ""),
+    ),
     "add a token": (
         (),
         lambda r: r.add_token(hotp("H9", NEW_SEED), "bob", LATER),
@@ -167,24 +171,28 @@ CHANGES: Final[dict[str, tuple[tuple[Change, ...], Change, tuple[str, str, str, 
     "assign a token": (
         (lambda r: r.unassign("H1", NOW),),
         lambda r: r.assign("H1", "bob", LATER),
-        ("token.assigned", "bob", "", "H1"),
+        ("token.assigned", "bob", "hotp", "H1"),
     ),
-    "unassign a token": ((), lambda r: r.unassign("H1", LATER), ("token.unassigned", "", "", "H1")),
+    "unassign a token": ((), lambda r: r.unassign("H1", LATER), ("token.unassigned", "alice", "hotp", "H1")),
     "disable a token": (
         (),
         lambda r: r.set_state("H1", TokenState.DISABLED, LATER),
-        ("token.disabled", "", "", "H1"),
+        ("token.disabled", "alice", "hotp", "H1"),
     ),
     "enable a token": (
         (lambda r: r.set_state("H1", TokenState.DISABLED, NOW),),
         lambda r: r.set_state("H1", TokenState.ACTIVE, LATER),
-        ("token.enabled", "", "", "H1"),
+        ("token.enabled", "alice", "hotp", "H1"),
     ),
-    "revoke a token": ((), lambda r: r.set_state("H1", TokenState.REVOKED, LATER), ("token.revoked", "", "", "H1")),
+    "revoke a token": (
+        (),
+        lambda r: r.set_state("H1", TokenState.REVOKED, LATER),
+        ("token.revoked", "alice", "hotp", "H1"),
+    ),
     "resynchronise a token": (
         (),
         lambda r: r.resynchronise(r.with_seed("H1"), 60, 0, LATER),
-        ("token.resynchronised", "", "hotp", "H1"),
+        ("token.resynchronised", "alice", "hotp", "H1"),
     ),
 }
 

@@ -1,0 +1,1 @@
+"""docs/provisioning.md, played."""

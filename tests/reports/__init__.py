@@ -1,0 +1,1 @@
+"""The reports, each held against a plain recount."""
