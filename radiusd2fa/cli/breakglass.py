@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from radiusd2fa.cli.codes_sheet import Paper, PdfFile, TextFile, new_sheet, said, show, site_name, written
+from radiusd2fa.cli.codes_sheet import Paper, PdfFile, TextFile, hand_over, new_sheet, site_name, written
 from radiusd2fa.cli.counted import warn_if_uncounted
-from radiusd2fa.cli.new_file import STANDARD_OUTPUT
 from radiusd2fa.cli.recovery import left
 from radiusd2fa.cli.site import (
     administrator,
@@ -85,15 +84,10 @@ def seal(
     if as_json:
         show_json({"user": user, "serial": sheet.serial, "sealed": at, "replaced": replaced, "codes": codes})
         return
-    aside = STANDARD_OUTPUT in (pdf, text)
-    typer.echo(f"{len(codes)} emergency codes for {user}, serial {sheet.serial}, sealed", err=aside)
+    sentences = [f"{len(codes)} emergency codes for {user}, serial {sheet.serial}, sealed"]
     if replaced:
-        typer.echo(f"{' '.join(replaced)} is worthless now: shred it", err=aside)
-    if pdf is None and text is None:
-        typer.echo()
-        show(paper)
-    else:
-        typer.echo(said(pdf, text), err=aside)
+        sentences.append(f"{' '.join(replaced)} is worthless now: shred it")
+    hand_over(paper, sentences, pdf, text)
 
 
 @app.command()

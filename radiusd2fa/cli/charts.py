@@ -25,6 +25,8 @@ _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 _NUMBERS: Final = frozenset({Shown.COUNT, Shown.SHARE})
 _GAP: Final = 2
 _NARROW: Final = (16, 8)
+_LONGEST_WORD: Final = 24
+"""Characters of what is never broken."""
 """How narrow texts become, the longest first; those that are short already only when that was not enough."""
 
 
@@ -75,7 +77,7 @@ def _local(seconds: float, zone: tzinfo | None) -> datetime:
 def written(cell: Cell, shown: Shown, zone: tzinfo | None) -> str:
     """Return a value as people read it; a dash for none."""
     match cell:
-        case None:
+        case None | "":
             return "-"
         case bool():
             return "yes" if cell else "no"
@@ -156,11 +158,18 @@ def _widths(columns: Sequence[Column], lines: Sequence[Sequence[str]], room: int
     if sum(widths) <= room:
         return widths
     widths = [max(*map(cell_len, one.title.split()), width) for one, width in zip(columns, cells, strict=True)]
+    # a serial or a moment is no use in two halves: rather a line is longer than the terminal
+    words = [
+        max((cell_len(word) for line in lines for word in line[at].split()), default=0) for at in range(len(cells))
+    ]
     longest_first = sorted(range(len(columns)), key=lambda at: -cells[at])
     for least in _NARROW:
         for at in longest_first:
             if columns[at].shown is Shown.TEXT and widths[at] > least:
-                widths[at] = max(widths[at] - max(sum(widths) - room, 0), least)
+                whole = min(words[at], _LONGEST_WORD)
+                widths[at] = max(widths[at] - max(sum(widths) - room, 0), least, min(whole, widths[at]))
+    for at, column in enumerate(columns):  # no title is broken for more than the room that it lacks
+        widths[at] += max(min(room - sum(widths), cell_len(column.title) - widths[at]), 0)
     return widths
 
 

@@ -10,7 +10,7 @@ import secrets
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,6 +119,18 @@ def as_text(paper: Paper, width: int = _WIDTH) -> str:
     for paragraph in paper.paragraphs():
         lines += ["", *textwrap.wrap(paragraph, width, break_on_hyphens=False)]
     return "\n".join(lines) + "\n"
+
+
+def hand_over(paper: Paper, sentences: Sequence[str], pdf: Path | None, text: Path | None) -> None:
+    """Say what was made, and show the sheet, once; what has gone to a file, or is the output, is not shown."""
+    aside = STANDARD_OUTPUT in (pdf, text)
+    for sentence in sentences:
+        typer.echo(sentence, err=aside)
+    if pdf is None and text is None:
+        typer.echo()
+        show(paper)
+    else:
+        typer.echo(said(pdf, text), err=aside)
 
 
 def show(paper: Paper) -> None:

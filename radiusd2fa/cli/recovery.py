@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from radiusd2fa.cli.codes_sheet import Paper, PdfFile, TextFile, new_sheet, said, show, site_name, written
+from radiusd2fa.cli.codes_sheet import Paper, PdfFile, TextFile, hand_over, new_sheet, site_name, written
 from radiusd2fa.cli.counted import warn_if_uncounted
-from radiusd2fa.cli.new_file import STANDARD_OUTPUT
 from radiusd2fa.cli.site import canonical_name, now, program, reason, site_registry, site_settings, wrong_usage
 from radiusd2fa.cli.tables import moment, show_json, show_table
 from radiusd2fa.cli.when import day
@@ -71,15 +70,10 @@ def issue(
         issued = {"user": user, "serial": sheet.serial, "issued": at, "replaced": replaced, "codes": codes}
         show_json(issued)
         return
-    aside = STANDARD_OUTPUT in (pdf, text)
-    typer.echo(f"{len(codes)} recovery codes for {user}, serial {sheet.serial}", err=aside)
+    sentences = [f"{len(codes)} recovery codes for {user}, serial {sheet.serial}"]
     if replaced:
-        typer.echo(f"{' '.join(replaced)} is worthless now: tell {user} to throw it away", err=aside)
-    if pdf is None and text is None:
-        typer.echo()
-        show(paper)
-    else:
-        typer.echo(said(pdf, text), err=aside)
+        sentences.append(f"{' '.join(replaced)} is worthless now: tell {user} to throw it away")
+    hand_over(paper, sentences, pdf, text)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -26,6 +27,19 @@ if TYPE_CHECKING:
 Serial = Annotated[str, typer.Argument(metavar="SERIAL", help="The token's serial number.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+
+class AnyKind(StrEnum):
+    """All kinds of tokens, sheets of codes among them."""
+
+    HOTP = "hotp"
+    TOTP = "totp"
+    YUBICO = "yubico"
+    FIDO = "fido"
+    RECOVERY = "recovery"
+    TEMPORARY = "temporary"
+    BREAKGLASS = "breakglass"
+
+
 _A_YEAR: Final = 365.25 * 86_400
 _PRETTY: Final = 500
 """Rows up to which a table is drawn; more are for a pager or another program, and are printed at once."""
@@ -42,9 +56,7 @@ def list_tokens(
         TokenState | None,
         typer.Option(help="Only those in this state; expired is whatever is past its validity.", show_default=False),
     ] = None,
-    kind: Annotated[
-        str | None, typer.Option(metavar="K", help="Only hotp, totp, yubico, fido, recovery …", show_default=False)
-    ] = None,
+    kind: Annotated[AnyKind | None, typer.Option(help="Only this kind.", show_default=False)] = None,
     batch: Annotated[str | None, typer.Option(metavar="B", help="Only this batch.", show_default=False)] = None,
     box: Annotated[str | None, typer.Option(metavar="B", help="Only what is in this box.", show_default=False)] = None,
     stale: Annotated[
@@ -79,7 +91,7 @@ def list_tokens(
             user=None if user is None else registry.user(canonical_name(user)).name,
             unassigned=unassigned,
             state=state,
-            kind=kind,
+            kind=None if kind is None else kind.value,
             batch=batch,
             box=box,
             unused_since=unused_since,

@@ -101,7 +101,7 @@ def list_users(ctx: typer.Context, as_json: AsJson = False) -> None:
     show_table(
         ("user", "source", "state", "groups", "tokens", "last login"),
         [
-            (r.name, r.source, user_state(r), ", ".join(r.groups), " ".join(r.tokens), moment(r.last_login))
+            (r.name, r.source, user_state(r), ", ".join(r.groups), " ".join(r.live), moment(r.last_login))
             for r in records
         ],
         nothing="nobody yet; `radiusd2fa user add NAME` adds the first",

@@ -41,7 +41,7 @@ WEAKENING_KINDS: Final = ("grant.", "recovery.", "breakglass.")
 """How the names of further events begin that weaken something."""
 STRENGTHENING: Final = (".lost", ".disabled", ".revoked", ".removed", ".closed", ".returned", ".offboarded")
 """How the names of events end that never weaken anything, whatever reason was given."""
-REASON_IS_NO_REASON: Final = ("user.renamed", "token.imported", "tokens.imported")
+REASON_IS_NO_REASON: Final = ("user.renamed", "token.imported", "tokens.imported", "token.labelled")
 """Events that say something else where others say why."""
 
 

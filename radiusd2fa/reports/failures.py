@@ -17,8 +17,6 @@ from radiusd2fa.reports.report import Column, Figure, Report, Shown, Table, rank
 MOST_DAYS: Final = 62
 """A longer period is shown by month."""
 
-_UNNAMED: Final = "-"
-
 
 def failures(
     people: Sequence[Person],
@@ -66,7 +64,7 @@ def _count(refused: Sequence[Logins], *reasons: Reason) -> int:
 def _per(refused: Sequence[Logins], name: str, title: str, what: str) -> Table:
     counts: dict[str, int] = {}
     for one in refused:
-        key = (one.reason if what == "reason" else one.nas) or _UNNAMED
+        key = one.reason if what == "reason" else one.nas
         counts[key] = counts.get(key, 0) + one.count
     column = Column("reason", "reason") if what == "reason" else Column("client", "client")
     return ranking(name, title, column, "refused", counts, "no login was refused")

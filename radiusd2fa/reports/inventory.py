@@ -14,13 +14,13 @@ from radiusd2fa.reports.records import A_YEAR, Holding, counted, days_between
 from radiusd2fa.reports.report import Column, Figure, Report, Shown, Table, share
 
 _OVER: Final = frozenset({TokenState.REVOKED, TokenState.EXPIRED})
-_UNNAMED: Final = "-"
 
 
 def inventory(
     holdings: Sequence[Holding], lost: Sequence[Event], battery_years: Mapping[str, float], now: float, since: float
 ) -> Report:
     """Show what there is now, and what was lost since then. ``battery_years`` is by model, in small letters."""
+    lost = list({one.serial: one for one in lost}.values())  # found and lost again is one token
     tokens = [one for one in holdings if not one.is_sheet]
     kept = [one for one in tokens if one.state(now) not in _OVER]
     stock = sum(one.state(now) is TokenState.STOCK for one in kept)
@@ -65,7 +65,7 @@ def _models(tokens: Sequence[Holding], now: float) -> Table:
     """Return what there is of each make and kind, and how much of it is left to hand out."""
     found: dict[tuple[str, str], list[TokenState]] = {}
     for one in tokens:
-        found.setdefault((one.model or _UNNAMED, one.token.kind), []).append(one.state(now))
+        found.setdefault((one.model, one.token.kind), []).append(one.state(now))
     rows = tuple(
         (
             model,
@@ -97,8 +97,8 @@ def _batches(tokens: Sequence[Holding], now: float) -> Table:
             found.setdefault((one.batch, one.box), []).append(one)
     rows = tuple(
         (
-            batch or _UNNAMED,
-            box or _UNNAMED,
+            batch,
+            box,
             len(theirs),
             sum(one.state(now) is TokenState.STOCK for one in theirs),
             min((one.delivered for one in theirs if one.delivered is not None), default=None),

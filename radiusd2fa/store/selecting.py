@@ -40,7 +40,7 @@ class Selection:
     batteries: Mapping[str, float] = field(default_factory=dict)
     """Seconds that the batteries of some models last, by what ``model`` may say in small letters."""
     never_used: bool = False
-    """Not since they were handed out, if they were."""
+    """Those in somebody's hands: not since they were handed out."""
     sheets: bool = False
     """Whether sheets of codes are meant too, although neither ``user`` nor ``kind`` names them."""
 
@@ -70,6 +70,7 @@ def _conditions(chosen: Selection) -> Iterator[ColumnElement[bool]]:
     if chosen.ends_before is not None:
         yield _ends(chosen, chosen.ends_before)
     if chosen.never_used:
+        yield tokens.c.user_id.is_not(None)
         yield or_(tokens.c.last_used.is_(None), tokens.c.last_used < tokens.c.handed_at)
     if not (chosen.sheets or chosen.user is not None or chosen.kind is not None):
         yield tokens.c.kind.not_in(list(SHEETS))

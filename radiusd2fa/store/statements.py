@@ -207,8 +207,19 @@ _TAKE: Final = _compiled(
                 or_(
                     and_(
                         _theirs.c.user_id == _p("person"),
-                        _theirs.c.state.in_(_IN_HANDS),
                         _theirs.c.kind.not_in(_SHEETS),
+                        or_(
+                            _theirs.c.state == literal_column("'disabled'"),
+                            and_(
+                                _theirs.c.state.in_(_IN_HANDS[:2]),
+                                or_(_theirs.c.valid_until.is_(None), _theirs.c.valid_until > _p("over")),
+                                or_(
+                                    _theirs.c.state == literal_column("'active'"),
+                                    _theirs.c.activate_by.is_(None),
+                                    _theirs.c.activate_by > _p("late"),
+                                ),
+                            ),
+                        ),
                     ),
                     _theirs.c.fingerprint == tokens.c.fingerprint,
                     and_(_theirs.c.fingerprint.is_(None), _theirs.c.kind.in_(_FOBS)),
@@ -228,9 +239,9 @@ _TAKE: Final = _compiled(
         candidate=literal_column("NULL"),
         candidate_until=_ZERO,
     ),
-    "owner to to_drift at handed token still below user now person",
+    "owner to to_drift at handed token still below user now person over late",
 )
-"""Who has a token takes none; and none whose seed another token has, in whose hands ever, or may have."""
+"""Who has a token that works, or was switched off, takes none; nobody takes one whose seed another token has."""
 
 _ASSERTED: Final = _compiled(
     update(tokens)
@@ -464,7 +475,7 @@ def step_for(effect: Effect) -> Step:
             bit = 1 << number
             return Step(_USE_SHEET, (bit, now, token_id, user_id, now, bit, user_id, now), guarded=True)
         case TakeToken(token_id, user_id, to, drift, now):
-            taken = (user_id, to, drift, now, now, token_id, now, to, user_id, now, user_id)
+            taken = (user_id, to, drift, now, now, token_id, now, to, user_id, now, user_id, now, now)
             return Step(_TAKE, taken, guarded=True)
         case RecordAssertion(token_id, user_id, counter, now):
             return Step(_ASSERTED, (counter, now, token_id, user_id, counter, counter, user_id, now), guarded=True)

@@ -68,7 +68,7 @@ def test_the_counts_are_those_of_a_plain_recount(logins: list[Logins]) -> None:
         rows = table(report, name).rows
         expected: dict[str, int] = {}
         for one in refused:
-            word = getattr(one, attribute) or "-"
+            word = getattr(one, attribute) or ""
             expected[word] = expected.get(word, 0) + one.count
         assert {row[0]: row[1] for row in rows} == expected
         assert [row[1] for row in rows] == sorted(expected.values(), reverse=True)

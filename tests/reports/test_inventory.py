@@ -66,7 +66,7 @@ def test_what_is_left_of_each_model() -> None:
     states = ("stock", "stock", "assigned", "active", "disabled", "lost", "returned", "revoked")
     held = [token(at, model="c200", state=TokenState(state)) for at, state in enumerate(states)]
     report = inventory([*held, token(99, model="")], [], YEARS, NOW, SINCE)
-    assert table(report, "models").rows == (("c200", "totp", 8, 2, 3, 1, 1), ("-", "totp", 1, 0, 1, 0, 0))
+    assert table(report, "models").rows == (("c200", "totp", 8, 2, 3, 1, 1), ("", "totp", 1, 0, 1, 0, 0))
 
 
 def test_batches_and_boxes() -> None:
@@ -78,7 +78,7 @@ def test_batches_and_boxes() -> None:
         token(4),
     ]
     report = inventory(held, [], YEARS, NOW, SINCE)
-    assert table(report, "batches").rows == (("-", "y", 1, 0, None), ("b1", "x", 2, 1, 5.0))
+    assert table(report, "batches").rows == (("", "y", 1, 0, None), ("b1", "x", 2, 1, 5.0))
 
 
 def test_what_was_lost() -> None:
