@@ -236,7 +236,7 @@ def test_one_slow_question_condemns_no_server() -> None:
 
         usual = saying(ALICE, searched())
         script = Script(search=search)
-        async with serving(script) as port, opened(patient(port, timeout=0.5)) as backend:
+        async with serving(script) as port, opened(patient(port, timeout=2.0)) as backend:
             assert await many(backend, 1) == [PASSED]
             slow = asyncio.ensure_future(ask(backend, "mallory"))
             while not slow.done():
