@@ -178,11 +178,6 @@ def program(ctx: typer.Context) -> str:
     return f"radiusd2fa -c {shlex.quote(str(ctx.obj))}" if ctx.obj != DEFAULT_CONFIG else "radiusd2fa"
 
 
-def acting_administrator(settings: Settings) -> str:
-    """Return who gives the command, as the audit shall name them."""
-    return administrator(settings).name
-
-
 def reason(settings: Settings, given: str | None, what: str, *, always: bool = False) -> str:
     """Return why something is weakened, in one clean line; empty where nobody has said so and nobody must.
 

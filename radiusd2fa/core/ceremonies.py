@@ -10,8 +10,7 @@ from dataclasses import field
 from typing import Final, Self
 
 from radiusd2fa.core.answer import Answer, Assertion, KeyAnswer, read_typed
-from radiusd2fa.core.finding import is_usable
-from radiusd2fa.core.judging import Facts
+from radiusd2fa.core.judging import Facts, working_tokens
 from radiusd2fa.core.model import KeyCeremony, Nas, PendingChallenge, Reason
 from radiusd2fa.core.record import record
 from radiusd2fa.core.responder import (
@@ -48,11 +47,11 @@ class Offer:
 
 def offer(facts: Facts, *, password_passed: bool) -> Offer:
     """Say what to offer. Where nobody has proved anything yet, everybody is offered the same."""
-    rule, nas, user = facts.rule, facts.request.nas, facts.known.user
+    rule, nas = facts.rule, facts.request.nas
     if facts.rules.fido is None:
         return Offer()
     # locked or not: whoever has the password must not learn it from the prompt
-    tokens = [] if user is None else [t for t in user.tokens if t.kind in rule.kinds and is_usable(t, facts.now)]
+    tokens = [token for token in working_tokens(facts) if token.kind in rule.kinds]
     rule = rule if password_passed else facts.site.for_anybody(nas.name)
     kinds = {token.kind for token in tokens} if password_passed else set(rule.factors)
     codes = kinds.difference(SHEETS) != {KIND}  # who has a sheet knows what is on it

@@ -10,8 +10,8 @@ import re
 from typing import Final
 
 from radiusd2fa.core.answer import read_typed
-from radiusd2fa.core.finding import Beyond, Claimed, Matched, Used, is_usable, is_valid
-from radiusd2fa.core.judging import DECOY, Facts, Judgement, why_nobody
+from radiusd2fa.core.finding import Beyond, Claimed, Matched, Used, is_valid
+from radiusd2fa.core.judging import DECOY, Facts, Judgement, why_nobody, working_tokens
 from radiusd2fa.core.model import NeedToken, NoteResyncCandidate, PendingChallenge, Reason
 from radiusd2fa.core.sheets import SHEETS
 
@@ -20,20 +20,14 @@ _CLAIM: Final = re.compile(rb"\s*([!-~]{1,64}?)[\s,;]+(\S+)\s*")
 
 def may_claim(facts: Facts) -> bool:
     """Whether the rule lets this person take a token: who has one that works gets the next from an administrator."""
-    user = facts.known.user
     if not facts.rule.self_assign or not facts.backend.checks or facts.blind:
         return False
-    held = () if user is None else user.tokens
-    return not any(is_usable(token, facts.now) for token in held if token.kind not in SHEETS)
+    return all(token.kind in SHEETS for token in working_tokens(facts))
 
 
 def is_empty_handed(facts: Facts) -> bool:
     """Whether nothing but a new token could answer, not even a sheet of codes."""
-    user = facts.known.user
-    held = () if user is None else user.tokens
-    return may_claim(facts) and not any(
-        is_usable(token, facts.now) and token.kind in facts.rule.kinds for token in held
-    )
+    return may_claim(facts) and not any(token.kind in facts.rule.kinds for token in working_tokens(facts))
 
 
 def claim(facts: Facts, challenge: PendingChallenge, text: bytes) -> Judgement | NeedToken | None:

@@ -64,16 +64,17 @@ class Judgement:
 def usable_tokens(facts: Facts) -> tuple[Token, ...]:
     """The tokens that may speak for this user now, in the rule's order. Locked and disabled users have none."""
     order = facts.rule.kinds
-    tokens = [token for token in able_tokens(facts) if token.kind in order]
+    user = facts.known.user
+    if user is None or not user.enabled or user.locked_until > facts.now:
+        return ()
+    tokens = [token for token in working_tokens(facts) if token.kind in order]
     return tuple(sorted(tokens, key=lambda token: order.index(token.kind))) if len(tokens) > 1 else tuple(tokens)
 
 
-def able_tokens(facts: Facts) -> list[Token]:
-    """The tokens that may speak for this user now, whatever the rule says of them."""
+def working_tokens(facts: Facts) -> list[Token]:
+    """The tokens of this user that work now, whatever the rule says of them, and whether or not the user is locked."""
     user = facts.known.user
-    if user is None or not user.enabled or user.locked_until > facts.now:
-        return []
-    return [token for token in user.tokens if is_usable(token, facts.now)]
+    return [] if user is None else [token for token in user.tokens if is_usable(token, facts.now)]
 
 
 def judge(facts: Facts, answer: Answer | Reason) -> Judgement:

@@ -605,7 +605,8 @@ class NeedPrimary:
 class NeedToken:
     """A fact is missing: look whether a token of that serial is in stock, then decide again."""
 
-    serial: str
+    serial: str = field(repr=False)
+    """What was typed there, which may be a password by mistake."""
 
 
 Reply = Accept | Challenge | Reject

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from radiusd2fa.core.answer import TypedSpare, read_typed
-from radiusd2fa.core.finding import is_usable
-from radiusd2fa.core.judging import DECOY, MOST_DIGITS, Facts
+from radiusd2fa.core.judging import DECOY, MOST_DIGITS, Facts, working_tokens
 from radiusd2fa.core.model import Flow, Token
 from radiusd2fa.core.sheets import SHEETS
 
@@ -27,9 +26,8 @@ def readings_of(facts: Facts, text: bytes) -> list[tuple[bytes, bytes]]:
     """All ways to read password and code out of one text, by the lengths of the codes that this user's tokens show."""
     # neither the lock nor the rule has a say here: what reaches a directory must not tell of the one, and the other
     # may be another one once the directory has said the groups
-    held = () if facts.known.user is None else facts.known.user.tokens
-    usable = [token for token in held if token.digits and is_usable(token, facts.now)]
-    lengths = dict.fromkeys(_length(token) for token in usable or (DECOY,))
+    tokens = [token for token in working_tokens(facts) if token.digits]
+    lengths = dict.fromkeys(_length(token) for token in tokens or (DECOY,))
     if facts.flow is Flow.PREPEND:
         parts = [(text[n:], text[:n]) for n in lengths]
     else:

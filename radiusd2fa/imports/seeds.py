@@ -13,13 +13,14 @@ from typing import BinaryIO, Final, Protocol
 from radiusd2fa.core.record import record
 from radiusd2fa.factors.hotp import ALGORITHMS, DIGITS, MAX_SEED_OCTETS, MIN_SEED_OCTETS
 from radiusd2fa.factors.totp import MAX_STEP, MIN_STEP, step_at
+from radiusd2fa.factors.yubico import CHARACTERS, KEY_OCTETS, PRIVATE_OCTETS
 
 KINDS: Final = ("hotp", "totp", "yubico")
 LONGEST_SERIAL: Final = 64
 LARGEST_COUNTER: Final = 2**62
-YUBICO_OCTETS: Final = 16 + 6
+YUBICO_OCTETS: Final = KEY_OCTETS + PRIVATE_OCTETS
 """AES key and private id; the public id, 0 to 16 octets, follows."""
-YUBICO_DIGITS: Final = 32
+YUBICO_DIGITS: Final = CHARACTERS
 """Characters of a Yubico OTP behind its public id."""
 STEPS_AHEAD: Final = 2
 """How far ahead of our clock another system may have accepted a code."""

@@ -7,7 +7,7 @@ It works while the daemon runs, and it is not on the way of a login: that is ``e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Self
@@ -120,10 +120,13 @@ class Administration:
         self._written.append(row)
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        """A change that writes its audit rows itself, with `_note`; they are told once they are committed."""
+    def _transaction(self, on: Connection | None = None) -> Iterator[Connection]:
+        """A change that writes its audit rows itself, with `_note`; they are told once they are committed.
+
+        ``on`` is a connection that has tables of its own.
+        """
         self._written.clear()
-        with self._engine.begin() as connection:
+        with nullcontext(on) if on is not None else self._engine.connect() as connection, connection.begin():
             yield connection
         for row in self._written:
             if row.name not in NOT_TOLD:

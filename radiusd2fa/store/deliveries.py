@@ -97,7 +97,7 @@ class Deliveries(Administration):
             incoming.seal(coming, lambda done: progress(Step.SEALING, done, len(coming)))
             rows = len(coming) + len(raised)
             progress(Step.WRITING, 0, rows)
-            with self._transaction_on(connection):
+            with self._transaction(connection):
                 if not incoming.still(clashes, len(coming)):
                     raise RefusedError(
                         "somebody has changed people or tokens of this delivery meanwhile, so nothing was taken in; "
@@ -125,15 +125,6 @@ class Deliveries(Administration):
                 yield connection, database
         except sqlite3.OperationalError as error:
             raise StoreUnavailableError(f"the database does not answer now ({error}); try again") from error
-
-    @contextmanager
-    def _transaction_on(self, connection: Connection) -> Iterator[None]:
-        """As ``_transaction``, on a connection that has tables of its own."""
-        self._written.clear()
-        with connection.begin():
-            yield
-        for row in self._written:
-            self._tell(row)
 
 
 def _faults_within(seeds: Sequence[Seed], marks: Sequence[str]) -> dict[int, Flaw]:

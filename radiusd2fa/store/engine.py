@@ -35,7 +35,7 @@ from radiusd2fa.core.names import bare
 from radiusd2fa.core.record import record
 from radiusd2fa.core.texts import octets
 from radiusd2fa.store import statements as sql
-from radiusd2fa.store.sealing import FOR_GOOD
+from radiusd2fa.store.sealing import owner_in_seal
 from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, connect
 from radiusd2fa.vault import Vault, VaultError
 
@@ -173,7 +173,7 @@ class Store:
     def _token(self, row: sql.Row, owner: str) -> Token | None:
         number, kind = row[0], row[2]
         try:
-            secret = self._vault.open(number, row[4], owner if kind in FOR_GOOD else "")
+            secret = self._vault.open(number, row[4], owner_in_seal(kind, owner))
         except VaultError as error:
             if number not in self._unreadable:
                 self._unreadable.add(number)

@@ -12,8 +12,8 @@ from typing import Final
 from radiusd2fa.core.ceremonies import KIND
 from radiusd2fa.core.sheets import SHEETS
 from radiusd2fa.factors.hotp import ALGORITHMS
+from radiusd2fa.factors.yubico import KEY_OCTETS, PRIVATE_OCTETS
 
-_YUBICO_KEY_AND_ID: Final = 16 + 6
 _BLOCKS: Final = {algorithm: hashlib.new(algorithm).block_size for algorithm in ALGORITHMS}
 FOR_GOOD: Final = frozenset({KIND, *SHEETS})
 """The kinds that never change hands."""
@@ -25,7 +25,7 @@ def what_makes_codes(kind: str, secret: bytes, algorithm: str) -> bytes:
     Those Vault.fingerprint takes off. A Yubico OTP's public id is only its name.
     """
     if kind == "yubico":
-        return secret[:_YUBICO_KEY_AND_ID]
+        return secret[: KEY_OCTETS + PRIVATE_OCTETS]
     if kind not in FOR_GOOD and len(secret) > _BLOCKS.get(algorithm, len(secret)):
         # RFC 2104 2: "Applications that use keys longer than B bytes will first hash the key using H"
         return hashlib.new(algorithm, secret).digest()

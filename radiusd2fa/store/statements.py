@@ -88,7 +88,6 @@ _SHEETS: Final[tuple[ColumnElement[str], ...]] = tuple(literal_column(f"'{kind}'
 _IN_HANDS: Final[tuple[ColumnElement[str], ...]] = (
     literal_column("'active'"),
     literal_column("'assigned'"),
-    literal_column("'disabled'"),
 )
 _TOKEN: Final = (
     tokens.c.id,
@@ -126,7 +125,7 @@ LOAD_USER: Final = _compiled(
         users.c.skip_until,
         *_TOKEN,
     )
-    .select_from(users.outerjoin(tokens, and_(tokens.c.user_id == users.c.id, tokens.c.state.in_(_IN_HANDS[:2]))))
+    .select_from(users.outerjoin(tokens, and_(tokens.c.user_id == users.c.id, tokens.c.state.in_(_IN_HANDS))))
     .where(users.c.name == _p("name")),
     "name",
 )
@@ -146,7 +145,7 @@ LOAD_BLOCK: Final = _compiled(
 # --- effects ---------------------------------------------------------------------------------------------------------
 
 _may_log_in: Final = (users.c.id == _p("user"), users.c.enabled == _ONE, users.c.locked_until <= _p("now"))
-_usable: Final = tokens.c.state.in_(_IN_HANDS[:2])
+_usable: Final = tokens.c.state.in_(_IN_HANDS)
 _ADVANCE: Final = _compiled(
     update(tokens)
     .where(
@@ -211,7 +210,7 @@ _TAKE: Final = _compiled(
                         or_(
                             _theirs.c.state == literal_column("'disabled'"),
                             and_(
-                                _theirs.c.state.in_(_IN_HANDS[:2]),
+                                _theirs.c.state.in_(_IN_HANDS),
                                 or_(_theirs.c.valid_until.is_(None), _theirs.c.valid_until > _p("over")),
                                 or_(
                                     _theirs.c.state == literal_column("'active'"),
