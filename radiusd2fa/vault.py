@@ -39,6 +39,7 @@ class Vault:
     key_id: bytes
     _cipher: AESGCM = field(repr=False)
     _mark: bytes = field(repr=False)
+    _witness: bytes = field(repr=False)
 
     def seal(self, token_id: int, seed: bytes, owner: str = "") -> bytes:
         """Return the seed sealed for this token and no other; with ``owner`` for that person's and nobody else's."""
@@ -51,6 +52,14 @@ class Vault:
         Trailing zero octets do not count: to HMAC they make no other key (RFC 2104 2).
         """
         return hmac.digest(self._mark, seed.rstrip(b"\0"), hashlib.sha256).hex()[:32]
+
+    def vouch(self, octets: bytes) -> bytes:
+        """Return a seal over octets that are no secret: key id and HMAC-SHA-256. Only who has the key can make it."""
+        return self.key_id + hmac.digest(self._witness, octets, hashlib.sha256)
+
+    def vouches(self, octets: bytes, seal: bytes) -> bool:
+        """Whether this vault made that seal."""
+        return hmac.compare_digest(self.vouch(octets), seal)
 
     def open(self, token_id: int, sealed: bytes, owner: str = "") -> bytes:
         """Return the seed of this token; VaultError when key, row or octets are not those it was sealed with."""
@@ -109,6 +118,7 @@ def _parse(path: Path, text: bytes) -> Vault:
         hashlib.sha256(b"radiusd2fa key id" + key).digest()[:_ID_OCTETS],
         AESGCM(key),
         hashlib.sha256(b"radiusd2fa fingerprints" + key).digest(),
+        hashlib.sha256(b"radiusd2fa audit" + key).digest(),
     )
 
 

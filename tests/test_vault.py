@@ -91,7 +91,7 @@ def test_a_file_of_its_owner_alone(tmp_path: Path, mode: int) -> None:
 def _seal() -> bytes:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    return Vault(_key_id(), AESGCM(KEY), bytes(32)).seal(1, SEED)
+    return Vault(_key_id(), AESGCM(KEY), bytes(32), bytes(32)).seal(1, SEED)
 
 
 def _key_id() -> bytes:
@@ -231,7 +231,7 @@ def test_what_was_sealed_opens(seed: bytes, row: int) -> None:
     """Any seed for any row comes back as it was, and is not to be seen in between."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    one = Vault(_key_id(), AESGCM(KEY), bytes(32))
+    one = Vault(_key_id(), AESGCM(KEY), bytes(32), bytes(32))
     sealed = one.seal(row, seed)
     assert one.open(row, sealed) == seed
     assert len(sealed) == 4 + 12 + len(seed) + 16

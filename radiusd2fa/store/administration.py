@@ -6,21 +6,22 @@ It works while the daemon runs, and it is not on the way of a login: that is ``e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Row, create_engine, event, func, insert, select
+from sqlalchemy import Connection, Row, create_engine, event, func, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from radiusd2fa.core.model import Event, Token, TokenState
+from radiusd2fa.store.chains import ADMINISTRATION, Chain, load_chain, save_chain
 from radiusd2fa.store.engine import check_vault
-from radiusd2fa.store.schema import events, tokens, users
+from radiusd2fa.store.schema import tokens, users
 from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, connect
+from radiusd2fa.store.statements import EVENT, event_row
 from radiusd2fa.vault import Vault
 
 _BUSY_TIMEOUT: Final = 5.0
@@ -58,6 +59,8 @@ class Administration:
         self._tell = tell
         self._written: list[Event] = []
         """The audit rows of the open transaction."""
+        self._chain: Chain | None = None
+        """Where the last of them ends the chain."""
         self._engine = _engine(path)
 
     def __enter__(self) -> Self:
@@ -116,8 +119,15 @@ class Administration:
             reason=reason,
             actor=self._actor,
         )
-        connection.execute(insert(events).values(asdict(row)))
+        self._note_many(connection, [row])
         self._written.append(row)
+
+    def _note_many(self, connection: Connection, rows: Sequence[Event]) -> None:
+        """Write audit rows into the open transaction; whoever calls it tells of them."""
+        chain = self._end_of_chain(connection)
+        linked = [event_row(row) + chain.link(row) for row in rows]
+        if linked:
+            connection.exec_driver_sql(EVENT, linked)
 
     @contextmanager
     def _transaction(self, on: Connection | None = None) -> Iterator[Connection]:
@@ -126,12 +136,23 @@ class Administration:
         ``on`` is a connection that has tables of its own.
         """
         self._written.clear()
+        self._chain = None
         with nullcontext(on) if on is not None else self._engine.connect() as connection, connection.begin():
             yield connection
+            self._save_chain(connection)
         for row in self._written:
             if row.name not in NOT_TOLD:
                 self._tell(row)
         self._written.clear()
+
+    def _end_of_chain(self, connection: Connection) -> Chain:
+        if self._chain is None:
+            self._chain = load_chain(connection, ADMINISTRATION)
+        return self._chain
+
+    def _save_chain(self, connection: Connection) -> None:
+        if self._chain is not None:
+            save_chain(connection, self._chain, self._vault)
 
     def refused(self, what: str, now: float) -> None:
         """Write down that somebody has asked for what their role does not allow."""

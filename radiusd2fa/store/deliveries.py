@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from radiusd2fa.core.model import Event
 from radiusd2fa.core.record import record
 from radiusd2fa.imports.seeds import Flaw, Seed, checked
 from radiusd2fa.store.administration import Administration, RefusedError
-from radiusd2fa.store.incoming import AUDIT_RAISED, COPY_AUDIT, COPY_TOKENS, RAISE, Clashes, Incoming
+from radiusd2fa.store.incoming import COPY_TOKENS, RAISE, TAKEN_IN, TO_RAISE, Clashes, Incoming
 from radiusd2fa.store.sealing import what_makes_codes
 from radiusd2fa.store.sqlite import StoreUnavailableError
 
@@ -106,15 +107,27 @@ class Deliveries(Administration):
                 placed = {"now": now, "batch": batch, "box": box, "delivered": delivered}
                 connection.execute(text(COPY_TOKENS), placed)
                 why = batch or source
-                connection.execute(text(COPY_AUDIT), {"now": now, "reason": why, "actor": self._actor})
+                self._note_each(connection, "token.imported", now, TAKEN_IN, why)
                 if raised:
                     raised = incoming.still_ahead()
-                    connection.execute(text(AUDIT_RAISED), {"now": now, "reason": why, "actor": self._actor})
+                    self._note_each(connection, "token.counter_raised", now, TO_RAISE, why)
                     connection.execute(text(RAISE))
                 forward = f", {len(raised)} moved forward" if raised else ""
                 self._note(connection, "tokens.imported", now, reason=f"{len(coming)} of {why}{forward}")
             progress(Step.WRITING, rows, rows)
         return TakenIn(len(coming), known, raised)
+
+    def _note_each(self, connection: Connection, what: str, now: float, which: str, why: str) -> None:
+        """Write an audit row for each token that a statement names, by owner, kind and serial."""
+        self._note_many(
+            connection,
+            [
+                Event(
+                    now, what, "", "", user, factor=kind, serial=serial, outcome="done", reason=why, actor=self._actor
+                )
+                for user, kind, serial in connection.execute(text(which))
+            ],
+        )
 
     @contextmanager
     def _own_connection(self) -> Iterator[tuple[Connection, sqlite3.Connection]]:

@@ -30,11 +30,13 @@ from radiusd2fa.core.model import (
     Token,
     TokenState,
     User,
+    WriteEvent,
 )
 from radiusd2fa.core.names import bare
 from radiusd2fa.core.record import record
 from radiusd2fa.core.texts import octets
 from radiusd2fa.store import statements as sql
+from radiusd2fa.store.chains import Chain
 from radiusd2fa.store.sealing import owner_in_seal
 from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, connect
 from radiusd2fa.vault import Vault, VaultError
@@ -66,9 +68,13 @@ class _Commit:
 class Store:
     """One open database. Everything is called from one thread."""
 
-    def __init__(self, path: Path, vault: Vault, alarm: Callable[[str], None]) -> None:
-        """``alarm`` hears once when the database stops working and once when it works again."""
+    def __init__(self, path: Path, vault: Vault, alarm: Callable[[str], None], chain: str = "daemon") -> None:
+        """``alarm`` hears once when the database stops working and once when it works again.
+
+        ``chain`` is the name under which this process links its audit rows; no other process that runs has the same.
+        """
         self._vault = vault
+        self._chain = chain
         self._alarm = alarm
         self._unreadable: set[int] = set()
         self._database = _Database(path, vault, alarm)
@@ -236,11 +242,13 @@ class Store:
         opened = self._open_challenges - self._sweep(cursor, group[0].event.time)
         if opened >= _MOST_CHALLENGES:
             opened = _count_challenges(cursor) - cursor.execute(sql.EVICT_CHALLENGES, (_EVICTED_AT_ONCE, 0)).rowcount
+        chain = Chain(self._chain, cursor.execute(sql.LOAD_CHAIN, (self._chain,)).fetchone())
         held: list[Committed] = []
         for one in group:
-            held.append(_apply(cursor, one))
+            held.append(_apply(cursor, one, chain))
             if held[-1] is True:
                 opened += sum(isinstance(e, OpenChallenge) - isinstance(e, CloseChallenge) for e in one.effects)
+        cursor.execute(sql.SAVE_CHAIN, chain.end(self._vault))
         cursor.execute("COMMIT")
         self._open_challenges = opened
         return held
@@ -259,9 +267,9 @@ def _count_challenges(database: sqlite3.Connection | sqlite3.Cursor) -> int:
     return count
 
 
-def _apply(cursor: sqlite3.Cursor, one: _Commit) -> bool:
+def _apply(cursor: sqlite3.Cursor, one: _Commit, chain: Chain) -> bool:
     """Run one login's statements, all or none: a guard that is not the very first needs a savepoint to go back to."""
-    steps = [sql.step_for(effect) for effect in one.effects]
+    steps = [sql.step_for(effect) for effect in one.effects if not isinstance(effect, WriteEvent)]
     undoable = any(step.guarded for step in steps[1:])
     if undoable:
         cursor.execute("SAVEPOINT login")
@@ -272,11 +280,17 @@ def _apply(cursor: sqlite3.Cursor, one: _Commit) -> bool:
                 cursor.execute("ROLLBACK TO login")
                 cursor.execute("RELEASE login")
             return False
-    audit = sql.step_for_event(one.event)
-    cursor.execute(audit.sql, audit.parameters)
+    for effect in one.effects:
+        if isinstance(effect, WriteEvent):
+            _write(cursor, effect.event, chain)
+    _write(cursor, one.event, chain)
     if undoable:
         cursor.execute("RELEASE login")
     return True
+
+
+def _write(cursor: sqlite3.Cursor, event: Event, chain: Chain) -> None:
+    cursor.execute(sql.EVENT, sql.event_row(event) + chain.link(event))
 
 
 class _Database:

@@ -27,7 +27,7 @@ from radiusd2fa.reports.exceptions import (
 )
 from radiusd2fa.reports.records import Blocked, Deeds, Fallback, Grant, Holding, Logins, Person, Request
 from radiusd2fa.store.administration import Administration
-from radiusd2fa.store.schema import callers, events, grants, requests, tokens, users
+from radiusd2fa.store.schema import EVENT_COLUMNS, callers, events, grants, requests, tokens, users
 from radiusd2fa.store.sqlite import connect
 from radiusd2fa.vault import Vault
 
@@ -66,7 +66,6 @@ _HELD: Final[Select[Any]] = select(
 ).select_from(tokens.outerjoin(users))
 """All that is told of a token but its seed; of a sheet also how long it is, which tells how many codes it has."""
 
-_EVENT: Final = tuple(column for column in events.c if column.name != "id")
 
 _WEAKENS: Final = and_(
     events.c.actor != "",
@@ -183,7 +182,7 @@ class Figures(Administration):
 
     def deeds(self, since: float, most: int = MOST_DEEDS) -> tuple[Event, ...]:
         """Return what administrators have weakened since then, the newest first."""
-        return self._events(self._of(since, *_EVENT).where(_WEAKENS).order_by(events.c.id.desc()).limit(most))
+        return self._events(self._of(since, *EVENT_COLUMNS).where(_WEAKENS).order_by(events.c.id.desc()).limit(most))
 
     def deed_counts(self, since: float) -> tuple[Deeds, ...]:
         """Return how often that was; and how often somebody was refused what is not theirs to do."""
@@ -193,7 +192,9 @@ class Figures(Administration):
 
     def lost(self, since: float) -> tuple[Event, ...]:
         """Return the tokens that were lost since then, the newest first."""
-        return self._events(self._of(since, *_EVENT).where(events.c.name == "token.lost").order_by(events.c.id.desc()))
+        return self._events(
+            self._of(since, *EVENT_COLUMNS).where(events.c.name == "token.lost").order_by(events.c.id.desc())
+        )
 
     def _events(self, asked: Select[Any]) -> tuple[Event, ...]:
         return tuple(Event(**row._mapping) for row in self._connection.execute(asked))  # noqa: SLF001 - the same

@@ -209,16 +209,12 @@ COPY_TOKENS: Final = """
         valid_from, valid_until, :now, moving_factor, drift, label, model, :batch, :box, :delivered, fingerprint
     FROM incoming WHERE id IS NOT NULL ORDER BY place
 """
-COPY_AUDIT: Final = """
-    INSERT INTO events (time, name, login, nas, user, caller, factor, serial, outcome, reason, latency, actor)
-    SELECT :now, 'token.imported', '', '', coalesce(owner, ''), '', kind, serial, 'done', :reason, 0.0, :actor
-    FROM incoming WHERE id IS NOT NULL ORDER BY number
+"""Copies the rows that have been sealed, inside the caller's transaction."""
+TAKEN_IN: Final = """
+    SELECT coalesce(owner, ''), kind, serial FROM incoming WHERE id IS NOT NULL ORDER BY number
 """
-"""Both copy the rows that have been sealed, inside the caller's transaction."""
-AUDIT_RAISED: Final = """
-    INSERT INTO events (time, name, login, nas, user, caller, factor, serial, outcome, reason, latency, actor)
-    SELECT
-        :now, 'token.counter_raised', '', '', coalesce(users.name, ''), '', kind, serial, 'done', :reason, 0.0, :actor
+TO_RAISE: Final = """
+    SELECT coalesce(users.name, ''), kind, serial
     FROM ahead JOIN tokens ON tokens.id = ahead.id LEFT JOIN users ON users.id = tokens.user_id
     WHERE ahead.moving_factor > tokens.moving_factor ORDER BY ahead.number
 """
@@ -231,4 +227,4 @@ RAISE: Final = """
         WHERE ahead.moving_factor > here.moving_factor
     )
 """
-"""Both move forward the tokens that are ahead in the file, the audit first; inside the caller's transaction, too."""
+"""Moves forward the tokens that are ahead in the file, inside the caller's transaction, too; TO_RAISE tells which."""

@@ -20,7 +20,7 @@ from radiusd2fa.core.model import Event, Token, TokenState
 from radiusd2fa.core.sheets import SHEETS, count
 from radiusd2fa.store.administration import TOKENS, RefusedError, find_token, find_user, refuse_gone
 from radiusd2fa.store.custody import Custody, keep_up
-from radiusd2fa.store.schema import events, tokens, users
+from radiusd2fa.store.schema import EVENT_COLUMNS, events, tokens, users
 from radiusd2fa.store.sealing import FOR_GOOD, owner_in_seal, what_makes_codes
 from radiusd2fa.store.selecting import Selection, conditions
 from radiusd2fa.vault import VaultError
@@ -112,8 +112,7 @@ class Inventory(Custody):
 
     def history(self, serial: str, *, logins: bool = False) -> list[Event]:
         """What the audit says of one token, oldest first; with ``logins`` also each packet that it was named at."""
-        columns = [column for column in events.c if column.name != "id"]
-        query = select(*columns).where(events.c.serial == serial).order_by(events.c.id)
+        query = select(*EVENT_COLUMNS).where(events.c.serial == serial).order_by(events.c.id)
         if not logins:
             query = query.where(events.c.name.not_like("access.%"))
         with self._looking() as connection:

@@ -13,7 +13,7 @@ from radiusd2fa.store.deliveries import Deliveries
 from radiusd2fa.store.grants import Grants
 from radiusd2fa.store.inventory import Inventory, TokenRecord
 from radiusd2fa.store.people import People, UserRecord
-from radiusd2fa.store.schema import events, sightings
+from radiusd2fa.store.schema import EVENT_COLUMNS, events, sightings
 
 __all__ = ["Registry", "TokenRecord", "UserRecord"]
 
@@ -29,7 +29,6 @@ class Registry(People, Inventory, Grants, Deliveries):
 
     def events(self, last: int = 50) -> list[Event]:
         """The newest audit rows, oldest first."""
-        columns = [column for column in events.c if column.name != "id"]
         with self._looking() as connection:
-            rows = connection.execute(select(*columns).order_by(events.c.id.desc()).limit(last)).all()
+            rows = connection.execute(select(*EVENT_COLUMNS).order_by(events.c.id.desc()).limit(last)).all()
         return [Event(**row._mapping) for row in reversed(rows)]  # noqa: SLF001 - SQLAlchemy's public name

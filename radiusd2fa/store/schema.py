@@ -24,7 +24,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-REVISION: Final = "0004"
+REVISION: Final = "0005"
 """The schema that this version of the program reads and writes."""
 
 metadata: Final = MetaData()
@@ -201,6 +201,36 @@ events: Final = Table(
     Column("reason", String, nullable=False),
     Column("latency", Double, nullable=False),
     Column("actor", String, nullable=False),
+    Column("chain", String, nullable=False, server_default=""),  # from here on: its place in a hash chain (core.chain)
+    Column("sequence", BigInteger, nullable=False, server_default="0"),
+    Column("hash", LargeBinary),
+)
+
+EVENT_COLUMNS: Final = tuple(column for column in events.c if column.name not in {"id", "chain", "sequence", "hash"})
+"""What core.model.Event says of a row; the rest is the row's place."""
+
+chains: Final = Table(
+    "chains",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),  # of its last row
+    Column("hash", LargeBinary, nullable=False),
+    Column("seal", LargeBinary),  # the vault vouches for it; none: nobody has written since the upgrade
+    sqlite_with_rowid=False,
+)
+
+checkpoints: Final = Table(
+    "checkpoints",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("chain", String, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("time", Double, nullable=False),
+    Column("key", String, nullable=False),  # which public key verifies it
+    Column("signature", LargeBinary, nullable=False),
+    Column("archived", Boolean, nullable=False, server_default="0"),  # rows up to here may be taken out
+    Index("checkpoints_chain", "chain", "sequence"),
 )
 
 sightings: Final = Table(
@@ -228,9 +258,17 @@ _ENROL: Final = (
     "BEGIN UPDATE users SET enrolled = 1 WHERE id = NEW.user_id; END"
 )
 
+_UNARCHIVED: Final = (
+    "NOT EXISTS (SELECT 1 FROM checkpoints WHERE chain = OLD.chain AND archived = 1 AND sequence >= OLD.sequence)"
+)
+
 TRIGGERS: Final = (
     _REFUSE.format(name="events_no_update", what="UPDATE ON events", why="the audit is append-only"),
-    _REFUSE.format(name="events_no_delete", what="DELETE ON events", why="the audit is append-only"),
+    _REFUSE.format(
+        name="events_no_delete", what=f"DELETE ON events WHEN {_UNARCHIVED}", why="the audit is append-only"
+    ),
+    _REFUSE.format(name="checkpoints_no_update", what="UPDATE ON checkpoints", why="the audit is append-only"),
+    _REFUSE.format(name="checkpoints_no_delete", what="DELETE ON checkpoints", why="the audit is append-only"),
     _REFUSE.format(
         name="tokens_only_grow",
         what="UPDATE OF moving_factor ON tokens WHEN NEW.moving_factor < OLD.moving_factor",

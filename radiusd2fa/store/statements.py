@@ -54,7 +54,7 @@ from radiusd2fa.core.names import bare
 from radiusd2fa.core.record import record
 from radiusd2fa.core.sheets import SHEETS
 from radiusd2fa.core.texts import base64url
-from radiusd2fa.store.schema import callers, challenges, events, sightings, tokens, users
+from radiusd2fa.store.schema import EVENT_COLUMNS, callers, chains, challenges, events, sightings, tokens, users
 
 Row = tuple[Any, ...]
 
@@ -441,10 +441,21 @@ NOTE_SIGHTINGS: Final = _compiled(
 
 # --- audit and house-keeping -----------------------------------------------------------------------------------------
 
-_EVENT_COLUMNS: Final = tuple(column for column in events.c if column.name != "id")
-_EVENT: Final = _compiled(
-    insert(events).values({column: _p(column.name) for column in _EVENT_COLUMNS}),
-    " ".join(column.name for column in _EVENT_COLUMNS),
+_CHAINED: Final = (*EVENT_COLUMNS, events.c.chain, events.c.sequence, events.c.hash)
+EVENT: Final = _compiled(
+    insert(events).values({column: _p(column.name) for column in _CHAINED}),
+    " ".join(column.name for column in _CHAINED),
+)
+
+LOAD_CHAIN: Final = _compiled(select(chains.c.sequence, chains.c.hash).where(chains.c.name == _p("name")), "name")
+"""Where a chain of the audit ends."""
+
+_end: Final = sqlite_insert(chains).values({name: _p(name) for name in ["name", "sequence", "hash", "seal"]})
+SAVE_CHAIN: Final = _compiled(
+    _end.on_conflict_do_update(
+        index_elements=[chains.c.name], set_={name: _end.excluded[name] for name in ("sequence", "hash", "seal")}
+    ),
+    "name sequence hash seal",
 )
 
 SWEEP_CHALLENGES: Final = _compiled(delete(challenges).where(challenges.c.expires <= _p("now")), "now")
@@ -466,7 +477,7 @@ COUNT_CHALLENGES: Final = _compiled(select(func.count()).select_from(challenges)
 
 
 def step_for(effect: Effect) -> Step:
-    """Translate one effect."""
+    """Translate one effect; an audit row is none, because it needs its place in a chain."""
     match effect:
         case AdvanceMovingFactor(token_id, user_id, to, drift, now):
             return Step(_ADVANCE, (to, drift, now, token_id, user_id, now, now, to, user_id, now), guarded=True)
@@ -510,8 +521,8 @@ def step_for(effect: Effect) -> Step:
             if granted:
                 return Step(_NOTE_GRANTED, (now, user_id, now, now), guarded=True)
             return Step(_NOTE_UNENROLLED if unenrolled else _NOTE_LOGIN, (now, user_id, now), guarded=True)
-        case WriteEvent(event):
-            return step_for_event(event)
+        case WriteEvent():
+            raise TypeError("an audit row needs its place in a chain")
 
 
 def _open(c: PendingChallenge) -> Step:
@@ -541,23 +552,20 @@ def octets_as_attributes(octets: bytes) -> tuple[tuple[int, bytes], ...]:
     return tuple(attributes)
 
 
-def step_for_event(event: Event) -> Step:
-    """The audit row of one decision."""
+def event_row(event: Event) -> Row:
+    """The columns of an audit row but for its place in the chain."""
     e = event
-    return Step(
-        _EVENT,
-        (
-            e.time,
-            e.name,
-            e.login,
-            e.nas,
-            e.user,
-            e.caller,
-            e.factor,
-            e.serial,
-            e.outcome,
-            e.reason,
-            e.latency,
-            e.actor,
-        ),
+    return (
+        e.time,
+        e.name,
+        e.login,
+        e.nas,
+        e.user,
+        e.caller,
+        e.factor,
+        e.serial,
+        e.outcome,
+        e.reason,
+        e.latency,
+        e.actor,
     )

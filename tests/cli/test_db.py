@@ -16,6 +16,15 @@ from radiusd2fa import vault
 from radiusd2fa.store.schema import REVISION
 from tests.cli.conftest import Shell
 
+FIFTH = """
+    DROP TRIGGER events_no_update; DROP TRIGGER events_no_delete; DROP TABLE chains; DROP TABLE checkpoints;
+    ALTER TABLE events DROP COLUMN chain; ALTER TABLE events DROP COLUMN sequence; ALTER TABLE events DROP COLUMN hash;
+    CREATE TRIGGER events_no_update BEFORE UPDATE ON events
+    BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+    CREATE TRIGGER events_no_delete BEFORE DELETE ON events
+    BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+    UPDATE alembic_version SET version_num = '0004';
+"""
 FOURTH = """
     DROP TRIGGER tokens_used_codes_stay_used; DROP TRIGGER users_enrolled_by_token;
     DROP TRIGGER users_enrolled_by_new_token; DROP INDEX tokens_fingerprint; DROP INDEX grants_user;
@@ -63,7 +72,7 @@ def test_an_older_database_says_what_to_do_and_then_works(shell: Shell) -> None:
     shell.run("user", "add", "alice", "--password-stdin", "--group", "a", "--group", "b", typed="correct horse\n")
     shell.run("user", "add", "bob", "--no-password")
     shell.run("token", "add", "--user", "alice", "--kind", "totp", "--secret-stdin", typed=f"{'ab' * 20}\n")
-    revise(shell, FOURTH + THIRD + SECOND)
+    revise(shell, FIFTH + FOURTH + THIRD + SECOND)
     assert "radiusd2fa db upgrade" in shell.wrong("check")
     assert "radiusd2fa db upgrade" in shell.wrong("user", "list")
     assert f"schema 0001 became {REVISION}" in shell.run("db", "upgrade")
@@ -86,7 +95,7 @@ def unmarked(shell: Shell) -> int:
 @pytest.mark.parametrize("key", ["another's", "none"])
 def test_without_its_vault_key_the_schema_comes_up_all_the_same(people: Shell, key: str) -> None:
     """A warning names the key and what to do; with the right one the same command marks what is left."""
-    revise(people, FOURTH)
+    revise(people, FIFTH + FOURTH)
     file = people.folder / "vault.key"
     kept = file.rename(file.with_name("kept"))
     if key != "none":
@@ -105,7 +114,7 @@ def test_a_seed_that_does_not_open_keeps_no_other_unmarked(people: Shell) -> Non
     """It is named; the rest are marked, and the command is done."""
     people.add_token("H2", seed=b"of another fob of hers")
     people.add_token("H3", seed=b"of a third fob of hers")
-    revise(people, FOURTH)
+    revise(people, FIFTH + FOURTH)
     revise(people, "UPDATE tokens SET sealed = x'00' WHERE serial <> 'H2'")
     said = people.say("db", "upgrade")
     assert said.code == 0
@@ -117,7 +126,7 @@ def test_a_seed_that_does_not_open_keeps_no_other_unmarked(people: Shell) -> Non
 
 def test_seeds_of_before_are_marked_at_once(people: Shell) -> None:
     """So that a twin of one of them is seen from then on; a second time there is nothing to mark."""
-    revise(people, FOURTH)
+    revise(people, FIFTH + FOURTH)
     assert "marked 1 seed of an older version" in people.run("db", "upgrade")
     assert unmarked(people) == 0
     assert "marked" not in people.run("db", "upgrade")
