@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 from radiusd2fa.cli.app import app
 from radiusd2fa.emulators.softfob import SoftFob
 
+from .nursery import Fork, nursery
 from .wire import PATIENCE, Address, Peer
 
 SECRET: Final = b"nobody shares this secret"
@@ -136,15 +137,7 @@ class Site:
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """The command line as a process of its own, as an administrator runs it."""
-        return subprocess.run(
-            _command(self.config, *arguments),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-            cwd=self.folder,
-        )
+        return nursery().run(_arguments(self.config, *arguments), self.folder, stdin)
 
     def person(
         self,
@@ -191,17 +184,21 @@ class Site:
             return [dict(row) for row in database.execute("SELECT * FROM events ORDER BY id")]
 
     def start(self, environment: Mapping[str, str] | None = None) -> Daemon:
-        """Start the daemon and return at once."""
+        """Start the daemon and return at once; with an ``environment`` as a program of its own (else: nursery.py)."""
         began = self.log.stat().st_size if self.log.exists() else 0
+        process: subprocess.Popen[bytes] | Fork
         with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                _command(self.config, "serve"),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                cwd=self.folder,  # not the checkout: PYTHONPATH must be able to put another tree under test
-                env=os.environ | dict(environment or {}),
-            )
+            if environment is None:
+                process = nursery().start(_arguments(self.config, "serve"), self.folder, log.fileno())
+            else:
+                process = subprocess.Popen(
+                    _command(self.config, "serve"),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    cwd=self.folder,  # not the checkout: PYTHONPATH must be able to put another tree under test
+                    env=os.environ | dict(environment),
+                )
         return Daemon(self, process, began)
 
     @contextlib.contextmanager
@@ -222,7 +219,7 @@ class Daemon:
     """One `radiusd2fa serve`, from its start to its end."""
 
     site: Site
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Fork
     _began: int
     addresses: list[Address] = field(default_factory=list)
     """Where it listens, in the order of the configuration."""
@@ -311,4 +308,8 @@ class Daemon:
 
 
 def _command(config: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "radiusd2fa.cli.app", "-c", str(config), *arguments]
+    return [sys.executable, "-m", "radiusd2fa.cli.app", *_arguments(config, *arguments)]
+
+
+def _arguments(config: Path, *arguments: str) -> list[str]:
+    return ["-c", str(config), *arguments]

@@ -91,7 +91,7 @@ def test_no_canary_sings(tmp_path: Path) -> None:
     site = Site.make(tmp_path / "site", CLIENTS, secret=SHARED.encode(), syslog=to)
     printed = "".join(_said(site, words, stdin) for words, stdin in COMMANDS)
     codes: list[str] = []
-    with _collector(tmp_path / "log") as received, site.serving() as daemon:
+    with _collector(tmp_path / "log") as received, site.serving({}) as daemon:
         _go_right(daemon, codes)
         processes = _processes(daemon)
         _go_wrong(site, daemon, codes)
