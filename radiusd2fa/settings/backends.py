@@ -313,7 +313,12 @@ class LdapSection(Section):
         except ValueError as error:
             raise refused(f"cannot work: {error}", "compare it with config/radiusd2fa.yaml") from None
         anonymous = replace(settings, certificate=None, certificate_key=None)
-        for key, tried in (("ca_file", anonymous), ("certificate", settings)):
+        for key, named, tried in (
+            ("ca_file", settings.ca_file, anonymous),
+            ("certificate", settings.certificate, settings),
+        ):
+            if named is None:
+                continue  # there is no file to try, and to read the system's authorities takes a while
             try:
                 tls_context(tried)
             except OSError as error:
