@@ -29,7 +29,9 @@ from servers import name_of, seed_of
 from radiusd2fa import vault
 from radiusd2fa.core.model import AdvanceMovingFactor, Event
 from radiusd2fa.imports.seeds import Seed
-from radiusd2fa.store.engine import Committed, Store
+from radiusd2fa.store.address import SqliteFile
+from radiusd2fa.store.database import Committed
+from radiusd2fa.store.engine import Store
 from radiusd2fa.store.registry import Registry
 
 BEGIN: Final = "<!-- deliveries: begin (bench/run.py --deliveries writes what follows) -->"
@@ -131,7 +133,7 @@ def _take_in(folder: Path, kind: Kind, count: int, before: int) -> Taken:
 
 def _mark(folder: Path) -> None:
     """Take in one token beforehand: the first delivery after an upgrade reads all seeds, and no later one does."""
-    with Registry(folder / "radiusd2fa.db", vault.load(folder / "vault.key"), "bench") as registry:
+    with Registry(SqliteFile(folder / "radiusd2fa.db"), vault.load(folder / "vault.key"), "bench") as registry:
         registry.take_in([Seed(1, "X", "hotp", seed_of(_FIRST - 1))], time.time(), source="bench")
 
 
@@ -141,7 +143,7 @@ _ENDED_YET: Final = os.WEXITED | os.WNOHANG | os.WNOWAIT
 def _logins(folder: Path, ended: Callable[[], bool]) -> Iterator[float]:
     """Commit logins of one person until then; yield how long each took to be on the disk."""
     results: list[Committed] = []
-    store = Store(folder / "radiusd2fa.db", vault.load(folder / "vault.key"), print)
+    store = Store(SqliteFile(folder / "radiusd2fa.db"), vault.load(folder / "vault.key"), print)
     try:
         counter = 0
         while not ended():

@@ -17,9 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -27,11 +25,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "digest.h"
+#include "radius.h"
 
-enum { ACCESS_REQUEST = 1, ACCESS_ACCEPT = 2, ACCESS_REJECT = 3, ACCESS_CHALLENGE = 11 };
-enum { USER_NAME = 1, USER_PASSWORD = 2, NAS_IP_ADDRESS = 4, NAS_PORT = 5, STATE = 24, NAS_IDENTIFIER = 32, MESSAGE_AUTHENTICATOR = 80 };
-enum { HEADER = 20, LARGEST = 4096, BATCH = 64, LOGINS_A_SOCKET = 64, IDENTIFIERS = 256, MOST_LOGINS = 1024 };
+enum { LARGEST = 4096, BATCH = 64, LOGINS_A_SOCKET = 64, IDENTIFIERS = 256, MOST_LOGINS = 1024 };
 enum { SLOWEST = 8000000, TRIES = 5 };
 static const uint64_t SECOND = 1000000000, RETRANSMIT = 1000000000;
 
@@ -72,8 +68,7 @@ static struct {
 static uint32_t *counters, *histogram;
 static uint8_t *busy;
 static uint64_t measure_from, measure_to, random_state[2];
-static struct hmac_key signing;
-static struct digest hiding;
+static struct secret shared;
 static bool stop;
 
 static void die(const char *what) {
@@ -96,49 +91,10 @@ static uint64_t random_number(void) {
     return random_state[1] + b;
 }
 
-static void seed_of(uint64_t index, uint8_t seed[SHA1_SIZE]) {
-    uint8_t text[13] = "bench";
-    struct digest d;
-    put_big(text + 5, (uint32_t)(index >> 32)), put_big(text + 9, (uint32_t)index);
-    sha1_start(&d);
-    digest_add(&d, text, sizeof text);
-    digest_end(&d, seed);
-}
-
-static void code_of(uint64_t index, uint64_t counter, char code[7]) {
-    uint8_t seed[SHA1_SIZE];
-    seed_of(index, seed);
-    hotp(seed, sizeof seed, counter, code);
-}
-
-static int put(uint8_t *packet, int at, uint8_t type, const void *value, size_t size) {
-    packet[at] = type, packet[at + 1] = (uint8_t)(size + 2);
-    memcpy(packet + at + 2, value, size);
-    return at + 2 + (int)size;
-}
-
-/* RFC 2865 5.2, for a password of up to 16 octets. */
-static int put_password(uint8_t *packet, int at, const char *password) {
-    uint8_t hidden[16] = {0}, sum[MD5_SIZE];
-    struct digest d = hiding;
-    digest_add(&d, packet + 4, 16);
-    digest_end(&d, sum);
-    memcpy(hidden, password, strlen(password));
-    for (int i = 0; i < 16; i++) hidden[i] ^= sum[i];
-    return put(packet, at, USER_PASSWORD, hidden, sizeof hidden);
-}
-
-static void sign(uint8_t *packet, int length, uint8_t *where) {
-    struct digest d = signing.inner;
-    memset(where, 0, MD5_SIZE);
-    digest_add(&d, packet, (size_t)length);
-    hmac_end(&signing, &d, MD5_SIZE, where);
-}
-
 static void write_packet(struct port *port, struct login *login) {
     uint8_t *packet = login->packet;
     char name[24], code[7];
-    static const uint8_t zeros[MD5_SIZE], address[4] = {127, 0, 0, 1};
+    static const uint8_t address[4] = {127, 0, 0, 1};
     uint8_t nas_port[4];
     uint64_t words[2] = {random_number(), random_number()};
     while (port->by_identifier[port->next]) port->next++;
@@ -148,21 +104,17 @@ static void write_packet(struct port *port, struct login *login) {
     memcpy(packet + 4, words, sizeof words);
     int at = put(packet, HEADER, USER_NAME, name, (size_t)snprintf(name, sizeof name, "user%07u", login->user));
     if (ask.mode == CHALLENGE && !login->answering) {
-        at = put_password(packet, at, ask.password);
+        at = put_password(&shared, packet, at, ask.password);
     } else {
         code_of(login->user, counters[login->user], code);
-        at = put_password(packet, at, code);
+        at = put_password(&shared, packet, at, code);
     }
     put_big(nas_port, login->user);
     at = put(packet, at, NAS_IP_ADDRESS, address, sizeof address);
     at = put(packet, at, NAS_IDENTIFIER, "bench", 5);
     at = put(packet, at, NAS_PORT, nas_port, sizeof nas_port);
     if (login->answering) at = put(packet, at, STATE, login->state, (size_t)login->state_length);
-    int mark = at + 2;
-    at = put(packet, at, MESSAGE_AUTHENTICATOR, zeros, sizeof zeros);
-    packet[2] = (uint8_t)(at >> 8), packet[3] = (uint8_t)at;
-    sign(packet, at, packet + mark);
-    login->length = at, login->tries = 1;
+    login->length = put_signature(&shared, packet, at), login->tries = 1;
 }
 
 static void next_person(struct login *login) {
@@ -203,28 +155,13 @@ static void complain(const char *what, const struct login *login) {
     stop = true;
 }
 
-/* Whether this reply answers that request: both authenticators, every attribute inside the packet; State is remembered. */
+/* Whether this reply answers that request; its State is remembered. */
 static bool verify(struct login *login, uint8_t *reply, int length) {
-    uint8_t claimed[MD5_SIZE], sum[MD5_SIZE], *mark = NULL;
-    if (length < HEADER || (reply[2] << 8 | reply[3]) != length) return false;
-    memcpy(claimed, reply + 4, MD5_SIZE);
-    memcpy(reply + 4, login->packet + 4, MD5_SIZE);
-    struct digest d;
-    md5_start(&d);
-    digest_add(&d, reply, (size_t)length);
-    digest_add(&d, ask.secret, strlen(ask.secret));
-    digest_end(&d, sum);
-    if (memcmp(sum, claimed, MD5_SIZE)) return false;
+    if (!is_reply(&shared, login->packet + 4, reply, length, ask.signed_replies)) return false;
     login->state_length = 0;
-    for (int at = HEADER; at < length; at += reply[at + 1]) {
-        if (at + 2 > length || reply[at + 1] < 2 || at + reply[at + 1] > length) return false;
-        if (reply[at] == MESSAGE_AUTHENTICATOR && reply[at + 1] == 2 + MD5_SIZE) mark = reply + at + 2;
+    for (int at = HEADER; at < length; at += reply[at + 1])
         if (reply[at] == STATE) memcpy(login->state, reply + at + 2, (size_t)(login->state_length = reply[at + 1] - 2));
-    }
-    if (!mark) return !ask.signed_replies;
-    memcpy(claimed, mark, MD5_SIZE);
-    sign(reply, length, mark);
-    return !memcmp(mark, claimed, MD5_SIZE);
+    return true;
 }
 
 static void note_latency(const struct login *login) {
@@ -372,7 +309,7 @@ static void report(void) {
 static uint32_t *map_counters(const char *path) {
     size_t size = (size_t)ask.users * sizeof *counters;
     int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
-    if (path && (fd < 0 || ftruncate(fd, (off_t)size))) die(path);
+    if (path && (fd < 0 || (lseek(fd, 0, SEEK_END) < (off_t)size && ftruncate(fd, (off_t)size)))) die(path);
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, path ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS, fd, 0);
     if (memory == MAP_FAILED) die("mmap");
     return memory;
@@ -422,9 +359,7 @@ int main(int argc, char **argv) {
     counters = map_counters(path);
     busy = calloc((size_t)ask.users, 1), histogram = calloc(SLOWEST, sizeof *histogram);
     if (!busy || !histogram || getrandom(random_state, sizeof random_state, 0) != sizeof random_state) die("memory");
-    hmac_prepare(&signing, md5_start, (const uint8_t *)ask.secret, strlen(ask.secret));
-    md5_start(&hiding);
-    digest_add(&hiding, ask.secret, strlen(ask.secret));
+    prepare_secret(&shared, ask.secret);
     run();
     report();
     return count.rejects || count.bad || count.silences || !count.accepts;

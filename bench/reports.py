@@ -25,6 +25,7 @@ from population import _fill
 from radiusd2fa import vault
 from radiusd2fa.core import sheets
 from radiusd2fa.store import upgrade
+from radiusd2fa.store.address import SqliteFile
 from radiusd2fa.store.schema import callers, events, grants, requests, tokens, users
 
 BEGIN: Final = "<!-- reports: begin (bench/run.py --reports writes what follows) -->"
@@ -115,7 +116,7 @@ def settle(folder: Path, people: int, held: int, happened: int) -> Path:
     """Make the sample; return its configuration."""
     folder.mkdir(mode=0o700, parents=True)
     key = vault.create(folder / "vault.key")
-    upgrade.create(folder / "radiusd2fa.db", key)
+    upgrade.create(SqliteFile(folder / "radiusd2fa.db"), key)
     chance, now = random.Random(8), time.time()
     connection = sqlite3.connect(folder / "radiusd2fa.db", isolation_level=None)
     connection.execute("PRAGMA synchronous=OFF")  # for the sample alone

@@ -16,17 +16,17 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pyotp
+from pythons import OWN, Python
 
 HERE: Final = Path(__file__).parent
 BUILD: Final = HERE / "build"
-DAEMON: Final = HERE.parent / ".venv/bin/radiusd2fa"
 FREERADIUS: Final = Path("/usr/sbin/freeradius")
 SECRET: Final = "a shared secret of the bench"
 READY_WITHIN: Final = 30.0
@@ -52,15 +52,21 @@ class Server:
     port: int
 
     def usage(self) -> Usage:
-        """Read /proc: all threads together."""
-        after_name = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        ticks = int(after_name[11]) + int(after_name[12])  # utime, stime: fields 14 and 15 of proc(5)
-        status = dict(line.split(":", 1) for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
-        return Usage(
-            ticks / os.sysconf("SC_CLK_TCK"),
-            int(status["VmRSS"].split()[0]) / 1024,
-            int(status["VmHWM"].split()[0]) / 1024,
-        )
+        """Read /proc: all threads together, and all workers that it has started."""
+        return Usage(*map(sum, zip(*map(_usage, _family(self.pid)), strict=True)))
+
+
+def _family(pid: int) -> list[int]:
+    children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return [pid, *(one for child in children for one in _family(child))]
+
+
+def _usage(pid: int) -> tuple[float, float, float]:
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(after_name[11]) + int(after_name[12])  # utime, stime: fields 14 and 15 of proc(5)
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    resident, highest = (int(status[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
+    return ticks / os.sysconf("SC_CLK_TCK"), resident, highest
 
 
 class NotReadyError(Exception):
@@ -73,7 +79,7 @@ def build() -> None:
     if compiler is None:
         raise NotReadyError("no C compiler (cc): install gcc or clang to run the bench")
     BUILD.mkdir(exist_ok=True)
-    for name in ("load", "echo", "drain"):
+    for name in ("load", "flood", "echo", "drain"):
         subprocess.run([compiler, "-O2", "-o", BUILD / name, HERE / f"{name}.c"], check=True)
 
 
@@ -95,39 +101,46 @@ def code_of(index: int, counter: int) -> str:
 @contextmanager
 def echo() -> Iterator[Server]:
     """Run the echo."""
-    with _process([BUILD / "echo"], subprocess.PIPE, None) as process:
+    with running([BUILD / "echo"], subprocess.PIPE, None) as process:
         assert process.stdout is not None
         yield Server("UDP echo", process.pid, int(process.stdout.readline()))
 
 
 @contextmanager
-def daemon(configuration: Path, sink: Sink) -> Iterator[Server]:
+def daemon(configuration: Path, sink: Sink, python: Python = OWN, name: str = "radiusd2fa") -> Iterator[Server]:
     """Run radiusd2fa on a configuration whose log is JSON; standard error goes into a file of ``sink``."""
-    command: list[str | Path] = [DAEMON, "--config", configuration, "serve"]
-    with sink.log.open("wb") as log, _process(command, None, log.fileno()) as process:
-        with _deadline(process):
+    command: list[str | Path] = [python.path, "-m", "radiusd2fa.cli.app", "--config", configuration, "serve"]
+    checkout = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+    with sink.log.open("wb") as log, running(command, None, log.fileno(), checkout) as process:
+        with soon_ready(process):
             port = sink.port_of(process)
-        yield Server("radiusd2fa", process.pid, port)
+        yield Server(name, process.pid, port)
 
 
-@contextmanager
-def freeradius(directory: Path, users: int) -> Iterator[Server]:
+def freeradius(directory: Path, users: int) -> AbstractContextManager[Server]:
     """Run a private FreeRADIUS with ``users`` static passwords: the generator's first codes."""
     directory.mkdir()
-    port = _free_port()
-    (directory / "radiusd.conf").write_text(_radiusd_conf(directory, port))
-    (directory / "dictionary").write_text("")
     (directory / "users").write_text(
         "".join(f'{name_of(index)} Cleartext-Password := "{code_of(index, 0)}"\n' for index in range(users))
     )
+    modules = f"files {{\n    filename = {directory}/users\n  }}\n  pap {{\n  }}"
+    return radiusd("FreeRADIUS", directory, modules, "files\n    pap", "pap")
+
+
+@contextmanager
+def radiusd(name: str, directory: Path, modules: str, authorize: str, authenticate: str) -> Iterator[Server]:
+    """Run a private FreeRADIUS with these modules and steps; whatever else it needs is written here."""
+    port = free_port()
+    (directory / "radiusd.conf").write_text(_radiusd_conf(directory, port, modules, authorize, authenticate))
+    (directory / "dictionary").write_text("")
     command: list[str | Path] = [FREERADIUS, "-f", "-l", "stdout", "-d", directory]
-    with _process(command, subprocess.PIPE, None) as process:
+    with running(command, subprocess.PIPE, None) as process:
         assert process.stdout is not None
-        with _deadline(process):
+        with soon_ready(process):
             if not any(b"Ready to process requests" in line for line in process.stdout):
-                raise NotReadyError("FreeRADIUS ended before it was ready")
+                raise NotReadyError(f"{name} ended before it was ready")
         threading.Thread(target=process.stdout.read, daemon=True).start()
-        yield Server("FreeRADIUS", process.pid, port)
+        yield Server(name, process.pid, port)
 
 
 def freeradius_version() -> str | None:
@@ -138,16 +151,13 @@ def freeradius_version() -> str | None:
     return text.split("Version ", 1)[1].split(",", 1)[0]
 
 
-def install_freeradius() -> bool:
-    """Install Debian's FreeRADIUS where that cannot start a service: as root, and with no systemd running."""
+def install(*packages: str) -> bool:
+    """Install Debian's packages where that cannot start a service: as root, and with no systemd running."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None or Path("/run/systemd/system").exists():
         return False
-    quiet = {
-        **os.environ,
-        "DEBIAN_FRONTEND": "noninteractive",
-        "RUNLEVEL": "1",
-    }  # invoke-rc.d starts nothing in runlevel 1
-    command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "freeradius"]
+    # invoke-rc.d starts nothing in runlevel 1
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages]
     return subprocess.run(command, env=quiet, stdout=subprocess.DEVNULL, check=False).returncode == 0
 
 
@@ -176,9 +186,11 @@ class Sink:
 
 
 @contextmanager
-def _process(command: Sequence[str | Path], out: int | None, err: int | None) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: Sequence[str | Path], out: int | None, err: int | None, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Start one process; end it by its id, gently and then not."""
-    process = subprocess.Popen(command, stdout=out, stderr=err)
+    process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
     try:
         yield process
     finally:
@@ -191,7 +203,7 @@ def _process(command: Sequence[str | Path], out: int | None, err: int | None) ->
 
 
 @contextmanager
-def _deadline(process: subprocess.Popen[bytes]) -> Iterator[None]:
+def soon_ready(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """End a process that does not become ready; whoever reads its output then sees the end of it."""
     timer = threading.Timer(READY_WITHIN, process.kill)
     timer.start()
@@ -201,15 +213,15 @@ def _deadline(process: subprocess.Popen[bytes]) -> Iterator[None]:
         timer.cancel()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a UDP port that is free now: FreeRADIUS cannot be told to choose its own."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _radiusd_conf(directory: Path, port: int) -> str:
-    """Return the least that answers PAP from a users file, with Debian's thread pool and signed requests demanded."""
+def _radiusd_conf(directory: Path, port: int, modules: str, authorize: str, authenticate: str) -> str:
+    """Return the least that answers, with Debian's thread pool and signed requests demanded."""
     return f"""
 prefix = /usr
 libdir = /usr/lib/freeradius
@@ -240,11 +252,7 @@ client bench {{
   require_message_authenticator = yes
 }}
 modules {{
-  files {{
-    filename = {directory}/users
-  }}
-  pap {{
-  }}
+  {modules}
 }}
 server bench {{
   listen {{
@@ -253,11 +261,10 @@ server bench {{
     port = {port}
   }}
   authorize {{
-    files
-    pap
+    {authorize}
   }}
   authenticate {{
-    pap
+    {authenticate}
   }}
 }}
 """

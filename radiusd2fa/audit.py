@@ -1,4 +1,4 @@
-"""The journal: decisions and notes go in without waiting; one thread brings them to standard error and to syslog.
+"""The journal: lines are made by whoever has something to say; one thread takes them to standard error and syslog.
 
 Never makes a login wait for a terminal, a pipe or a collector, never holds more than a bounded number of lines, and
 never loses one without counting it; what must not be lost at all is the audit row, which the store commits.
@@ -15,7 +15,7 @@ import stat
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Protocol, Self, TextIO
@@ -26,22 +26,24 @@ from radiusd2fa.settings import LogSettings, SyslogSettings
 from radiusd2fa.syslog import News, Sender
 
 QUEUE_LIMIT: Final = 10_000
-SLICE: Final = 16
-"""Entries rendered in one go: about a third of a millisecond."""
-BREATH: Final = 0.000_2
-"""Seconds of rest between two slices: the thread that answers packets needs the interpreter more than we do."""
 LINGER: Final = 0.01
-"""Seconds to look again before sleeping: under load nobody has to be woken, and lines leave in batches."""
+"""Seconds between two looks under load: nobody has to wake the thread, and it takes the interpreter away from whoever
+answers packets a hundred times a second, not at each line. That is also why lines are made where they arise."""
 
 
 class Outlet(Protocol):
-    """A place where lines go. It never waits: `step` does what can be done now."""
+    """A place where lines go. It never waits: `step` does what can be done now.
+
+    `offer` may run on another thread than all the rest, and on one at a time.
+    """
 
     name: str
-    dropped: int
-    """Entries lost here, ever."""
     news: deque[News]
     """What the outlet has to say about itself."""
+
+    @property
+    def dropped(self) -> int:
+        """Entries lost here, ever."""
 
     def offer(self, entry: Entry) -> None:
         """Render and keep an entry, or count it as dropped."""
@@ -70,7 +72,8 @@ class Lines:
 
     def __init__(self, settings: LogSettings, stream: TextIO, limit: int = QUEUE_LIMIT) -> None:
         self.name = "stderr"
-        self.dropped = 0
+        self._refused = 0
+        self._gone = 0
         self.news: deque[News] = deque()
         self._stream = stream
         self._descriptor = _descriptor_of(stream)
@@ -91,10 +94,15 @@ class Lines:
     def _keep(self, line: str) -> None:
         self._lines.append(line.encode() + b"\n")
 
+    @property
+    def dropped(self) -> int:
+        """Entries lost here, ever."""
+        return self._refused + self._gone  # apart, because two threads count
+
     def offer(self, entry: Entry) -> None:
         """Render and keep an entry, or count it as dropped."""
         if len(self._lines) >= self._limit:
-            self.dropped += 1
+            self._refused += 1
         else:
             self._render(entry)
 
@@ -119,7 +127,7 @@ class Lines:
             self._in_trouble = False
 
     def _give_up_block(self, error: OSError | ValueError, now: float) -> None:
-        self.dropped += self._rest.count(b"\n")
+        self._gone += self._rest.count(b"\n")
         self._rest = b""
         self._retry_at = now + 1.0
         if not self._in_trouble:
@@ -169,7 +177,7 @@ class Lines:
 
     def close(self) -> None:
         """Give up what still waits. The stream belongs to somebody else and stays open."""
-        self.dropped += self._waiting()
+        self._gone += self._waiting()
         self._lines.clear()
         self._rest = b""
 
@@ -196,10 +204,12 @@ class Journal:
         *,
         limit: int = QUEUE_LIMIT,
     ) -> None:
-        self._limit = limit
-        self._queue: deque[Entry] = deque()
         self._lock = threading.Lock()
-        self._overflowed = 0
+        """Held while an entry is taken, which is a matter of microseconds: nobody waits for anything under it."""
+        self._ended = False
+        self._late = 0
+        self._unwritable: Counter[str] = Counter()
+        self._has_come = False
         self._sleeping = False
         self._deadline: float | None = None
         """When to give up, once closing."""
@@ -215,29 +225,40 @@ class Journal:
     # from any thread, never waiting
 
     def record(self, event: Event) -> None:
-        """Take one decision. Costs about as much as appending to a list; a full queue counts it and drops it."""
-        self._put(event)
+        """Take one decision. Costs some microseconds; where too much waits already it is counted and dropped."""
+        self._take(event)
 
     def note(self, level: Level | str, name: str, /, **fields: object) -> None:
         """Take an operational line. ``name`` is a constant; fields that are not in `log.SHOWN_FIELDS` show as ``***``.
 
         Give an exception as ``error`` when its kind says enough, as ``exception`` to show its way through the source.
         """
-        self._put(Note(time.time(), Level(level), name, fields))
+        self._take(Note(time.time(), Level(level), name, fields))
 
     @property
     def dropped(self) -> Mapping[str, int]:
-        """Entries lost so far, by place: ``queue`` and each outlet."""
-        return {"queue": self._overflowed} | {outlet.name: outlet.dropped for outlet in self._outlets}
+        """Entries lost so far, by outlet; under ``late`` those that came after the end."""
+        lost = {outlet.name: outlet.dropped + self._unwritable[outlet.name] for outlet in self._outlets}
+        return {"late": self._late} | lost
 
-    def _put(self, entry: Entry) -> None:
-        if len(self._queue) >= self._limit:
-            with self._lock:
-                self._overflowed += 1
-            return
-        self._queue.append(entry)
+    def _take(self, entry: Entry) -> None:
+        with self._lock:
+            if self._ended:
+                self._late += 1
+                return
+            self._offer(entry, self._outlets)
+        self._has_come = True
         if self._sleeping:
             self._ring()
+
+    def _offer(self, entry: Entry, outlets: list[Outlet]) -> None:
+        for outlet in outlets:
+            try:
+                outlet.offer(entry)
+            except Exception as error:  # noqa: BLE001 - one line that cannot be written must not end all others
+                self._unwritable[outlet.name] += 1
+                if entry.name != "log.not_written":
+                    outlet.news.append((Level.ERROR, "log.not_written", {"outlet": outlet.name, "exception": error}))
 
     def _ring(self) -> None:
         self._sleeping = False
@@ -250,7 +271,8 @@ class Journal:
     def close(self, timeout: float = 2.0) -> bool:
         """Bring out what leaves within ``timeout`` seconds, then end the thread. False: something was left behind."""
         self._unroute()
-        self._limit = 0
+        with self._lock:
+            self._ended = True
         lost = sum(self.dropped.values())
         self._deadline = time.monotonic() + timeout
         self._ring()
@@ -270,70 +292,55 @@ class Journal:
 
     def _run(self) -> None:
         while True:
-            moved = self._hand_out()
+            busy, self._has_come = self._has_come, False
             now = time.monotonic()
             for outlet in self._outlets:
                 outlet.step(now)
             self._tell_news()
             if self._deadline is not None and (now >= self._deadline or not self._worth_waiting(now)):
                 break
-            self._pause(now, moved=moved)
+            self._pause(now, busy=busy)
         for outlet in self._outlets:
             outlet.close()
         with self._lock:
-            self._overflowed += len(self._queue)
             os.close(self._bell)
             self._bell = -1
 
-    def _hand_out(self) -> bool:
-        count = min(SLICE, len(self._queue))
-        for _ in range(count):
-            self._offer(self._queue.popleft(), self._outlets)
-        return count > 0
-
-    def _offer(self, entry: Entry, outlets: list[Outlet]) -> None:
-        for outlet in outlets:
-            try:
-                outlet.offer(entry)
-            except Exception as error:  # noqa: BLE001 - one line that cannot be written must not end all others
-                outlet.dropped += 1
-                if entry.name != "log.not_written":
-                    outlet.news.append((Level.ERROR, "log.not_written", {"outlet": outlet.name, "exception": error}))
-
     def _tell_news(self) -> None:
-        for outlet in self._outlets:
-            others = [other for other in self._outlets if other is not outlet]
-            while outlet.news:
-                level, name, fields = outlet.news.popleft()
-                # not to the outlet itself: its own trouble would keep it busy for ever
-                self._offer(Note(time.time(), level, name, fields), others)
-        flowing = [outlet for outlet in self._outlets if outlet.flows()]
-        for outlet in flowing:
-            self._tell_lost(outlet.name, outlet.dropped, flowing)
-        if flowing and len(self._queue) <= self._limit // 2:
-            self._tell_lost("queue", self._overflowed, flowing)
+        with self._lock:  # the room that is seen here is nobody else's meanwhile
+            for outlet in self._outlets:
+                others = [other for other in self._outlets if other is not outlet]
+                while outlet.news:
+                    level, name, fields = outlet.news.popleft()
+                    # not to the outlet itself: its own trouble would keep it busy for ever
+                    self._tell(Note(time.time(), level, name, fields), others)
+            flowing = [outlet for outlet in self._outlets if outlet.flows()]
+            for outlet in flowing:
+                self._tell_lost(outlet.name, flowing)
 
-    def _tell_lost(self, place: str, lost: int, outlets: list[Outlet]) -> None:
+    def _tell_lost(self, place: str, outlets: list[Outlet]) -> None:
+        lost = self.dropped[place]
         new = lost - self._told[place]
         if new:
             self._told[place] = lost
-            self._offer(Note(time.time(), Level.WARNING, "log.dropped", {"outlet": place, "count": new}), outlets)
+            self._tell(Note(time.time(), Level.WARNING, "log.dropped", {"outlet": place, "count": new}), outlets)
+
+    def _tell(self, note: Note, outlets: list[Outlet]) -> None:
+        self._offer(note, outlets)
+        self._has_come = True
 
     def _worth_waiting(self, now: float) -> bool:
-        return bool(self._queue) or any(outlet.busy(now) for outlet in self._outlets)
+        return any(outlet.busy(now) for outlet in self._outlets)
 
-    def _pause(self, now: float, *, moved: bool) -> None:
-        if self._queue:
-            time.sleep(BREATH)
-            return
+    def _pause(self, now: float, *, busy: bool) -> None:
         until = [due for outlet in self._outlets if (due := outlet.due()) is not None]
         if self._deadline is not None:
             until.append(self._deadline)
-        if moved:
+        if busy:
             until.append(now + LINGER)
         else:
             self._sleeping = True
-            if self._queue:  # it came before anybody could know that we sleep
+            if self._has_come:  # before anybody could know that we sleep
                 self._sleeping = False
                 return
         wakers = select.poll()

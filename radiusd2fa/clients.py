@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from radiusd2fa.core.model import AccessRequest, Chap, Nas
@@ -20,31 +20,56 @@ from radiusd2fa.settings import ClientSettings
 
 _MOST_REMEMBERED: Final = 4096
 
+# Plain numbers: naming a member of an enumeration costs more than looking up what it stands for.
+_USER_NAME: Final = Attribute.USER_NAME.value
+_USER_PASSWORD: Final = Attribute.USER_PASSWORD.value
+_STATE: Final = Attribute.STATE.value
+
 
 class ClientTable:
-    """Finds the client of a source address: the longest prefix that holds it."""
+    """Finds the client of a source address: the longest prefix that holds it.
+
+    However many clients there are, an address that was never seen costs a few look-ups, and strangers, who can be as
+    many as there are addresses, never put a client out of mind.
+    """
 
     def __init__(self, clients: Sequence[ClientSettings]) -> None:
-        networks = [(network, client) for client in clients for network in client.networks]
-        self._networks = sorted(networks, key=lambda entry: entry[0].prefixlen, reverse=True)
-        self._remembered: dict[str, ClientSettings | None] = {}
+        shelves: dict[tuple[int, int], dict[int, ClientSettings]] = {}
+        for client in clients:
+            for network in client.networks:
+                shelf = shelves.setdefault((network.version, network.prefixlen), {})
+                shelf.setdefault(int(network.network_address) >> network.max_prefixlen - network.prefixlen, client)
+        self._shelves = [
+            (version, length, shelves[version, length]) for version, length in sorted(shelves, reverse=True)
+        ]
+        self._known: dict[str, ClientSettings] = {}
+        self._strangers: set[str] = set()
 
     def find(self, source: str) -> ClientSettings | None:
         """Return the client, or None: then nothing is ever sent back."""
-        try:
-            return self._remembered[source]
-        except KeyError:
-            pass
-        if len(self._remembered) >= _MOST_REMEMBERED:
-            self._remembered.clear()
-        client = self._remembered[source] = self._search(source)
+        known = self._known.get(source)
+        if known is not None or source in self._strangers:
+            return known
+        client = self._search(source)
+        if client is None:
+            if len(self._strangers) >= _MOST_REMEMBERED:
+                self._strangers.clear()
+            self._strangers.add(source)
+        else:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            self._known[source] = client
         return client
 
     def _search(self, source: str) -> ClientSettings | None:
-        address: IPv4Address | IPv6Address | None = ip_address(source.partition("%")[0])
+        address = ip_address(source.partition("%")[0])
         if isinstance(address, IPv6Address):
             address = address.ipv4_mapped or address
-        return next((client for network, client in self._networks if address in network), None)
+        number, most = int(address), address.max_prefixlen
+        for version, length, shelf in self._shelves:
+            if version == address.version and (client := shelf.get(number >> most - length)) is not None:
+                return client
+        return None
 
 
 @record
@@ -92,15 +117,15 @@ def _likely_secret(packet: Packet, secrets: Sequence[bytes]) -> bytes:
 def access_request(packet: Packet, client: ClientSettings, secret: bytes) -> AccessRequest:
     """Turn a vetted Access-Request into what the decision machine reads."""
     nas = client.nas
-    user_name = packet.first(Attribute.USER_NAME) or b""
-    hidden = packet.first(Attribute.USER_PASSWORD)
-    state = packet.first(Attribute.STATE)
-    name, realm = read_name(user_name, strip_realm=nas.strip_realm)
+    values = packet.values
+    hidden = values.get(_USER_PASSWORD)
+    state = values.get(_STATE)
+    name, realm = read_name(values.get(_USER_NAME, b""), strip_realm=nas.strip_realm)
     return AccessRequest(
         nas=nas,
         user_name=name,
         password=None if hidden is None else _text(reveal_password(hidden, secret, packet.authenticator), nas),
-        chap=_chap(packet),
+        chap=None if hidden is not None else _chap(packet),
         mschap=hidden is None and is_mschap(packet),
         state=None if state is None else client.handle(state),
         caller=caller(packet),

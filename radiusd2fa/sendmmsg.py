@@ -1,6 +1,6 @@
 """Sends many datagrams in one system call: sendmmsg(2), which Python's socket does not offer.
 
-It never waits and holds nothing between two calls. Each call through the socket module gives the interpreter
+It reads no message and holds nothing between two calls. Each call through the socket module gives the interpreter
 up and takes it back; at ten thousand lines a second that costs the thread which answers packets a tenth of its time.
 """
 
@@ -21,9 +21,9 @@ _MMSGHDR: Final = struct.Struct("@PIPNPNi0PI0P")
 
 
 def send_many(to: socket.socket, messages: Sequence[bytes]) -> int:
-    """Send on a connected datagram socket without waiting; return how many went, at least one.
+    """Send on a connected datagram socket, as patiently as it is set; return how many went, at least one.
 
-    OSError says why the first one did not go, BlockingIOError when there is no room now.
+    OSError says why the first one did not go, BlockingIOError when there was no room in time.
     """
     octets = ctypes.create_string_buffer(b"".join(messages))
     vectors = ctypes.create_string_buffer(_IOVEC.size * len(messages))
@@ -33,7 +33,7 @@ def send_many(to: socket.socket, messages: Sequence[bytes]) -> int:
         _IOVEC.pack_into(vectors, _IOVEC.size * number, at, len(message))
         _MMSGHDR.pack_into(headers, _MMSGHDR.size * number, 0, 0, vector + _IOVEC.size * number, 1, 0, 0, 0, 0)
         at += len(message)
-    sent: int = _LIBC.sendmmsg(to.fileno(), headers, len(messages), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    sent: int = _LIBC.sendmmsg(to.fileno(), headers, len(messages), socket.MSG_NOSIGNAL)
     if sent < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

@@ -11,20 +11,18 @@ import asyncio
 import os
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from radiusd2fa.audit import Journal
-from radiusd2fa.clients import ClientTable, Refused, Vetted, access_request, vet
-from radiusd2fa.core.attributes import Person
+from radiusd2fa.clients import Refused, Vetted, access_request, vet
 from radiusd2fa.core.finding import Find
 from radiusd2fa.core.login import decide
 from radiusd2fa.core.model import (
     Accept,
-    AccessRequest,
     AddAccount,
     Challenge,
     Event,
@@ -39,27 +37,39 @@ from radiusd2fa.core.model import (
     Verdict,
     WriteEvent,
 )
-from radiusd2fa.core.names import split_realm
-from radiusd2fa.core.nonce import NONCE_OCTETS, login_id
-from radiusd2fa.listeners.udp import Datagram, UdpListener
+from radiusd2fa.core.nonce import NONCE_OCTETS
+from radiusd2fa.listeners.recvmmsg import Datagram
+from radiusd2fa.listeners.udp import UdpListener
 from radiusd2fa.primary import Primary, Question
-from radiusd2fa.radius.attributes import Attribute, reply_message
+from radiusd2fa.radius.admission import Line, TurnedAway
 from radiusd2fa.radius.duplicates import IN_PROGRESS, NEW, Duplicates
-from radiusd2fa.radius.packet import REPLY_OVERHEAD, Code, MalformedPacket, OversizedReply, Packet, decode, encode_reply
-from radiusd2fa.radius.reply import UnsayableReply, encode
-from radiusd2fa.radius.wrapping import SALT_OCTETS
+from radiusd2fa.radius.packet import Code, MalformedPacket, OversizedReply, Packet, decode, encode_reply
+from radiusd2fa.radius.reply import UnsayableReply
+from radiusd2fa.regime import Regime, Retired, make_regime
+from radiusd2fa.replies import event_of, question, spelled_out
 from radiusd2fa.settings import ClientSettings, Settings
 from radiusd2fa.settings.profiles import mschap_advice
 from radiusd2fa.settings.values import PATIENCE
-from radiusd2fa.sightings import STRANGERS, Sighting, Sightings
-from radiusd2fa.store.engine import Committed, Store
-from radiusd2fa.store.sqlite import StoreUnavailableError
+from radiusd2fa.sightings import MOST_OF_STRANGERS, STRANGERS, Sighting, Sightings
+from radiusd2fa.store.database import Committed, Looked
+from radiusd2fa.store.engine import Store
+from radiusd2fa.store.errors import StoreUnavailableError
+from radiusd2fa.tally import Tally
+from radiusd2fa.under_way import Login, Waiting
 
-_SAY_AGAIN_AFTER: Final = 60.0
-_MOST_SOURCES: Final = 64
-_PROMPT_HIDDEN: Final = (Attribute.PROMPT, (0).to_bytes(4, "big"))
-_PROMPT_SHOWN: Final = (Attribute.PROMPT, (1).to_bytes(4, "big"))
+_MOST_BATCHES: Final = 256
+"""How many are read from a socket that is given up: more than a buffer holds, and not for ever under a flood."""
+_SENT: Final = {code: code.name.lower() for code in Code}
+"""Counters by what was sent."""
 _TELL_EVERY: Final = 3.0
+_AT_ONCE: Final = 64
+"""Packets that are judged and written together while others wait."""
+
+
+_Arrival = tuple[UdpListener, Datagram, float]
+"""A datagram, where it came in, and when on the loop's clock."""
+_Alike = tuple[int, Datagram, str]
+"""How many datagrams of one source were turned away for one reason, the last of them, and the client's name."""
 
 
 def _nonces() -> Iterator[bytes]:
@@ -67,41 +77,6 @@ def _nonces() -> Iterator[bytes]:
     while True:
         block = os.urandom(NONCE_OCTETS * 256)
         yield from (block[at : at + NONCE_OCTETS] for at in range(0, len(block), NONCE_OCTETS))
-
-
-@dataclass(slots=True)
-class _Login:
-    """One Access-Request on its way through the house."""
-
-    listener: UdpListener
-    datagram: Datagram
-    packet: Packet
-    client: ClientSettings
-    secret: bytes = field(repr=False)
-    key: bytes
-    request: AccessRequest
-    nonce: bytes = field(repr=False)
-    arrived: float
-    known: Known
-    sighting: Sighting
-    now: float = 0.0
-    """Seconds since 1970 at which it was looked up, and is decided."""
-    reply: tuple[tuple[int, bytes], ...] = ()
-    """What the Access-Accept will carry."""
-    waiting: _Waiting | None = None
-    """The question to a primary backend that has no answer yet."""
-    is_over: bool = False
-    retried: bool = False
-    """Whether it was decided anew because an account came to be meanwhile."""
-
-
-@dataclass(eq=False, slots=True)
-class _Waiting:
-    """A login that a primary backend has been asked about."""
-
-    login: _Login
-    need: NeedPrimary
-    deadline: asyncio.TimerHandle
 
 
 class Server:
@@ -117,28 +92,29 @@ class Server:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take over ``primaries`` (by their names) and ``store``; ``clock`` is in seconds since 1970."""
-        self._rules = settings.rules
-        self._clients = ClientTable(settings.clients)
-        self._factors = factors
-        self._primaries = primaries
+        self._regime = make_regime(settings, factors, primaries)
+        self._clients = self._regime.clients
+        self._retired = Retired()
         self._journal = journal
         self._clock = clock
         self._duplicates = Duplicates()
+        self._line: Line[_Arrival] = Line(self._gone)
+        self._will_work = False
+        self._turned_away: dict[tuple[str, str], _Alike] = {}
         self._nonces = _nonces()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._store = store
         self._listeners: list[UdpListener] = []
         self._sightings = Sightings()
-        self._said: dict[str, set[str]] = {}
-        self._forget_said_at = 0.0
         self._telling: asyncio.TimerHandle | None = None
         self._will_flush = False
         self._stopped = False
         self._in_work = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self.counters: Counter[str] = Counter()
+        self._tally = Tally(journal, self._loop.time)
+        self.counters = self._tally.counters
         """Packets by what became of them."""
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -150,21 +126,52 @@ class Server:
         if self._telling is None:
             self._telling = self._loop.call_later(_TELL_EVERY, self._tell_what_was_seen)
 
+    def turn_to(self, regime: Regime, leaving: Sequence[UdpListener] = ()) -> None:
+        """Put another regime in force: for packets that are read from now on, while logins in work keep their own.
+
+        What waits at the sockets that are ``leaving`` is still taken under the old one.
+        """
+        for listener in leaving:
+            self._take_what_waits(listener)
+            listener.stop(self._loop)
+            self._listeners.remove(listener)
+        old, self._regime, self._clients = self._regime, regime, regime.clients
+        old.leaving.extend(leaving)
+        self._retired.add(old)
+        self._close_retired()
+
+    def speak_to(self, journal: Journal) -> None:
+        """Bring decisions and notes to another journal from now on."""
+        self._journal = self._tally.journal = journal
+
+    def _take_what_waits(self, listener: UdpListener) -> None:
+        for _ in range(_MOST_BATCHES):
+            batch = listener.read()
+            if not batch:
+                break
+            self._receive(listener, batch)
+        self._work_off()
+
+    def _close_retired(self) -> None:
+        self._retired.close_what_is_idle(self._regime)
+
     async def stop(self, patience: float = 5.0) -> None:
         """Take no new packet, finish what is in work for at most ``patience`` seconds, write what is waiting."""
         for listener in self._listeners:
             listener.stop(self._loop)
+        self._work_off()
         try:
             await asyncio.wait_for(self._idle.wait(), patience)
         except TimeoutError:
             self._journal.note("warning", "server.gave_up", count=self._in_work)
-        for primary in self._primaries.values():
+        self._retired.close(self._regime)
+        for primary in self._regime.primaries.values():
             primary.close()
         self._stopped = True
         if self._telling is not None:
             self._telling.cancel()
             self._store.note_sightings(self._sightings.news(), self._clock())
-        self._store.close()
+        self._store.close(self._clock())
         self.counters["turned_away"] = self._duplicates.turned_away
         self.counters["abandoned"] = self._duplicates.abandoned
         for listener in self._listeners:
@@ -173,10 +180,74 @@ class Server:
     # --- in ---------------------------------------------------------------------------------------------------------
 
     def _receive(self, listener: UdpListener, batch: list[Datagram]) -> None:
+        """Let in what may be judged; all of it now, unless more has come than can be done in one go."""
+        now = self._loop.time()
+        let_in = [(datagram, client) for datagram in batch if (client := self._let_in(datagram, now)) is not None]
+        if self._line or len(let_in) > _AT_ONCE:
+            for datagram, client in let_in:
+                arrived = now - datagram.waited
+                self._line.put(client.nas.name, (listener, datagram, arrived), arrived + client.timeout, now)
+            if not self._will_work:
+                self._work()
+        else:
+            self._judge([(listener, datagram, now - datagram.waited) for datagram, _ in let_in])
+        if self._turned_away:
+            self._tell_turned_away()
+
+    def _let_in(self, datagram: Datagram, now: float) -> ClientSettings | None:
+        """Return the client, unless its packet is not to be judged; of that nothing is read: a flood must be cheap."""
+        client = self._clients.find(datagram.source[0])
+        if client is None:
+            self._turn_away(datagram, "unknown_client")
+        elif datagram.waited >= client.timeout:
+            self._turn_away(datagram, TurnedAway.TOO_LATE, client.nas.name)
+        elif not self._regime.rates[client.nas.name].allows(now):
+            self._turn_away(datagram, TurnedAway.TOO_MANY, client.nas.name)
+        else:
+            return client
+        return None
+
+    def _gone(self, arrival: _Arrival, reason: TurnedAway) -> None:
+        _, datagram, _ = arrival
+        client = self._clients.find(datagram.source[0])
+        self._turn_away(datagram, reason, STRANGERS if client is None else client.nas.name)
+
+    def _turn_away(self, datagram: Datagram, reason: str, nas: str = STRANGERS) -> None:
+        """Remember that a datagram is not judged; those of one source and reason are counted and told together."""
+        key = (reason, datagram.source[0])
+        alike = self._turned_away.get(key)
+        self._turned_away[key] = (1 if alike is None else alike[0] + 1, datagram, nas)
+
+    def _tell_turned_away(self) -> None:
+        alike = list(self._turned_away.items())
+        self._turned_away.clear()
+        for (reason, source), (count, _, nas) in alike:
+            self.counters[reason] += count - 1
+            self._drop(reason, source, nas)
+        for (reason, _), (_, datagram, nas) in alike[-MOST_OF_STRANGERS:]:
+            self._saw(datagram, None, reason, nas)
+
+    def _work(self) -> None:
+        """Judge some of those who wait; whatever has come meanwhile is let in before the next."""
+        self._will_work = False
+        batch = self._line.take(_AT_ONCE, self._loop.time())
+        self._judge(batch)
+        if self._line:
+            self._will_work = True
+            self._loop.call_soon(self._work)
+        if self._turned_away:
+            self._tell_turned_away()
+
+    def _work_off(self) -> None:
+        """Judge all who wait."""
+        while self._line:
+            self._work()
+
+    def _judge(self, batch: list[_Arrival]) -> None:
         self._will_flush = True
-        for datagram in batch:
+        for listener, datagram, arrived in batch:
             try:
-                self._take(listener, datagram)
+                self._take(listener, datagram, arrived)
             except MalformedPacket as malformed:
                 self._drop(malformed.reason, datagram.source[0])
                 client = self._clients.find(datagram.source[0])
@@ -185,12 +256,11 @@ class Server:
                 self._drop("internal_error", datagram.source[0], exception=error)
         self._flush()
 
-    def _take(self, listener: UdpListener, datagram: Datagram) -> None:
+    def _take(self, listener: UdpListener, datagram: Datagram, arrived: float) -> None:
         source = datagram.source[0]
         client = self._clients.find(source)
-        if client is None:
-            self._drop("unknown_client", source)
-            self._saw(datagram, None, "unknown_client", STRANGERS)
+        if client is None:  # the site has struck it out while the packet waited
+            self._turn_away(datagram, "unknown_client")
             return
         packet = decode(datagram.octets)
         match vet(packet, client):
@@ -199,11 +269,11 @@ class Server:
                 self._saw(datagram, packet, reason, client.nas.name)
             case Vetted(secret, signed):
                 if not signed:
-                    self._count_unsigned(source, client.nas.name)
+                    self._tally.unsigned(source, client.nas.name)
                 if packet.code == Code.STATUS_SERVER:
                     self._answer_status(listener, datagram, packet, client, secret)
                 else:
-                    self._begin(listener, datagram, packet, client, secret)
+                    self._begin(listener, datagram, packet, client, secret, arrived)
 
     def _answer_status(
         self, listener: UdpListener, datagram: Datagram, packet: Packet, client: ClientSettings, secret: bytes
@@ -215,12 +285,17 @@ class Server:
             listener.send(encode_reply(Code.ACCESS_ACCEPT, packet, (), secret, sign=client.sign_replies), datagram)
 
     def _begin(
-        self, listener: UdpListener, datagram: Datagram, packet: Packet, client: ClientSettings, secret: bytes
+        self,
+        listener: UdpListener,
+        datagram: Datagram,
+        packet: Packet,
+        client: ClientSettings,
+        secret: bytes,
+        arrived: float,
     ) -> None:
-        arrived = self._loop.time()
         request = access_request(packet, client, secret)
         key = Duplicates.key(datagram.source, id(listener), packet.raw)
-        seen = self._duplicates.begin(key, arrived)
+        seen = self._duplicates.begin(key, self._loop.time())
         if seen is IN_PROGRESS:
             self.counters["duplicate_in_progress"] += 1
             self._saw(datagram, packet, "duplicate_in_progress", client.nas.name)
@@ -230,10 +305,15 @@ class Server:
             listener.send(seen, datagram)
         else:
             nonce = next(self._nonces)
+            if not self._in_work:
+                self._idle.clear()
             self._in_work += 1
-            self._idle.clear()
+            self._regime.in_work += 1
             sighting = self._saw(datagram, packet, "", client.nas.name)
-            login = _Login(listener, datagram, packet, client, secret, key, request, nonce, arrived, Known(), sighting)
+            regime, known = self._regime, Known()
+            login = Login(
+                regime, listener, datagram, packet, client, secret, key, request, nonce, arrived, known, sighting
+            )
             self._guarded(login, self._load)
 
     def _saw(self, datagram: Datagram, packet: Packet | None, fate: str, client: str) -> Sighting:
@@ -241,40 +321,49 @@ class Server:
         return self._sightings.saw(client, source[0], source[1], self._clock(), packet, fate)
 
     def _tell_what_was_seen(self) -> None:
-        """Write down for `doctor` what was seen lately; nothing that matters depends on it."""
+        """Write down for `doctor` what was seen lately, and sign the end of the audit; no login depends on either."""
         self._telling = self._loop.call_later(_TELL_EVERY, self._tell_what_was_seen)
         news = self._sightings.news()
         if news:
             self._store.note_sightings(news, self._clock())
+        self._store.sign_end(self._clock())
 
     # --- deciding ---------------------------------------------------------------------------------------------------
 
-    def _guarded(self, login: _Login, step: Callable[[_Login], None]) -> None:
+    def _guarded(self, login: Login, step: Callable[..., None], *facts: object) -> None:
         """Run one step of a login; whatever goes wrong in it ends that login in silence."""
         try:
-            step(login)
+            step(login, *facts)
         except StoreUnavailableError as error:
             self._silent(login, Reason.STORE_UNAVAILABLE, error=error)
         except Exception as error:  # noqa: BLE001 - fail closed: a bug is silence, never an answer
             self._silent(login, Reason.INTERNAL_ERROR, exception=error)
 
-    def _load(self, login: _Login) -> None:
+    def _load(self, login: Login) -> None:
         login.now = self._clock()
         self._look_again(login)
 
-    def _look_again(self, login: _Login) -> None:
-        request, primary = login.request, login.known.primary
-        if request.user_name is not None:
-            login.known = self._store.load(
-                request.user_name, request.state, request.nas.name, request.caller, login.now
-            )
-        if primary:
-            login.known = replace(login.known, primary=primary)
-        self._decide(login)
+    def _look_again(self, login: Login) -> None:
+        request = login.request
+        if request.user_name is None:
+            self._decide(login)
+        else:
+            done = partial(self._looked, login)
+            self._store.load(request.user_name, request.state, request.nas.name, request.caller, login.now, done)
 
-    def _decide(self, login: _Login) -> None:
+    def _looked(self, login: Login, looked: Looked) -> None:
+        """Go on with what the store knows, where it knows anything."""
+        if isinstance(looked, StoreUnavailableError):
+            self._silent(login, Reason.STORE_UNAVAILABLE, error=looked)
+            return
+        primary = login.known.primary
+        login.known = replace(looked, primary=primary) if primary else looked
+        self._guarded(login, self._decide)
+
+    def _decide(self, login: Login) -> None:
         now = login.now  # of one moment, however long a backend takes: or its answer could be taken for another one's
-        outcome = decide(login.request, login.known, now, login.nonce, self._rules, self._factors)
+        regime = login.regime
+        outcome = decide(login.request, login.known, now, login.nonce, regime.rules, regime.factors)
         if isinstance(outcome, NeedPrimary):
             self._ask(login, outcome)
         elif isinstance(outcome, NeedToken):
@@ -286,24 +375,30 @@ class Server:
         else:
             self._commit(login, outcome, now)
 
-    def _ask(self, login: _Login, need: NeedPrimary) -> None:
+    def _ask(self, login: Login, need: NeedPrimary) -> None:
         """Ask a primary backend, and wait for it no longer than any NAS would wait for us."""
         request, user = login.request, login.known.user
-        question = Question(request.user_name or "", need.password, user, request.attributes, need.relay)
-        waiting = _Waiting(login, need, self._loop.call_later(PATIENCE, self._give_up, login))
+        now, client = self._loop.time(), login.client
+        until = min(login.arrived + client.timeout * client.tries, now + PATIENCE)
+        name, nas = request.user_name or "", client.nas.name
+        question = Question(name, need.password, user, request.attributes, need.relay, nas, until)
+        waiting = Waiting(login, need, self._loop.call_at(now + PATIENCE, self._give_up, login))
         login.waiting = waiting
+        if until <= now:
+            self._give_up(login)
+            return
         try:
-            self._primaries[need.backend].verify(question, lambda answer: self._answered(waiting, answer))
+            login.regime.primaries[need.backend].verify(question, lambda answer: self._answered(waiting, answer))
         except Exception as error:
             if login.waiting is waiting:
                 raise
             # it had answered before it broke, and the login goes its way
             self._drop(Reason.INTERNAL_ERROR, login.datagram.source[0], login.client.nas.name, exception=error)
 
-    def _give_up(self, login: _Login) -> None:
+    def _give_up(self, login: Login) -> None:
         self._guarded(login, lambda login: self._silent(login, Reason.PRIMARY_UNAVAILABLE))
 
-    def _answered(self, waiting: _Waiting, answer: PrimaryAnswer) -> None:
+    def _answered(self, waiting: Waiting, answer: PrimaryAnswer) -> None:
         """The primary backend's answer, from whichever thread."""
         if threading.get_ident() == self._thread:
             self._take_answer(waiting, answer)
@@ -311,7 +406,7 @@ class Server:
             with suppress(RuntimeError):  # the loop has ended, and the login with it
                 self._loop.call_soon_threadsafe(self._take_answer, waiting, answer)
 
-    def _take_answer(self, waiting: _Waiting, answer: PrimaryAnswer) -> None:
+    def _take_answer(self, waiting: Waiting, answer: PrimaryAnswer) -> None:
         login = waiting.login
         waiting.deadline.cancel()
         if login.waiting is waiting and not self._stopped:  # else it is over, or this was answered already
@@ -330,7 +425,7 @@ class Server:
         self._will_flush = False
         self._store.flush()
 
-    def _recognise(self, login: _Login, backend: str, answer: PrimaryAnswer) -> None:
+    def _recognise(self, login: Login, backend: str, answer: PrimaryAnswer) -> None:
         """Find out whether whom the directory means is known here under another name."""
         user = login.known.user
         identity = None if answer.account is None else answer.account.id
@@ -338,51 +433,31 @@ class Server:
             name, known = login.request.user_name or "", login.known
             if identity is not None and (user is None or user.directory_id != identity):
                 known = replace(known, namesake=self._store.namesake(name, backend, identity))
-            if self._rules.may_waive() and (user is None or not user.enrolled):
+            if login.regime.rules.may_waive() and (user is None or not user.enrolled):
                 known = replace(known, has_kin=self._store.has_kin(name, backend, identity))
             login.known = known
         self._decide(login)
 
     # --- committing -------------------------------------------------------------------------------------------------
 
-    def _commit(self, login: _Login, outcome: Reply, now: float) -> None:
+    def _commit(self, login: Login, outcome: Reply, now: float) -> None:
         if isinstance(outcome, Accept):
             outcome = self._spell_out(login, outcome)
-        event = self._event(login, outcome, now)
+        event = event_of(login, outcome, now, self._loop.time() - login.arrived)
+        self._store.commit(outcome.effects, event, partial(self._guarded, login, self._conclude, outcome, event))
 
-        def done(result: Committed) -> None:
-            self._guarded(login, lambda login: self._conclude(login, outcome, event, result))
-
-        self._store.commit(outcome.effects, event, done)
-
-    def _spell_out(self, login: _Login, outcome: Accept) -> Reply:
-        """Encode what the Access-Accept will carry, before the code is spent: what cannot be said is a refusal."""
-        request = login.request
-        if not (outcome.reply or outcome.passed_on or login.client.reply):
-            return outcome
-        name = request.user_name or ""
-        person = Person(name, split_realm(name)[0], request.realm, outcome.groups)
-        named = {(one.number, one.vendor, one.vendor_type) for one in outcome.reply}
-        usual = [one for one in login.client.reply if (one.number, one.vendor, one.vendor_type) not in named]
+    def _spell_out(self, login: Login, outcome: Accept) -> Reply:
+        """Encode the Access-Accept before the code is spent: what cannot be said is a refusal."""
         try:
-            login.reply = (
-                *encode(
-                    [*usual, *outcome.reply],
-                    person,
-                    login.secret,
-                    login.packet.authenticator,
-                    login.nonce[:SALT_OCTETS],
-                ),
-                *outcome.passed_on,
-            )
+            login.reply = spelled_out(login, outcome)
         except UnsayableReply as error:
             self._drop(Reason.UNSAYABLE_REPLY, login.datagram.source[0], login.client.nas.name, error=error)
             return Reject(Reason.UNSAYABLE_REPLY, token=outcome.token)
-        if sum(2 + len(value) for _, value in login.reply) > login.client.max_reply - REPLY_OVERHEAD:
+        except OversizedReply:
             return Reject(Reason.OVERSIZED_REPLY, token=outcome.token)
         return outcome
 
-    def _conclude(self, login: _Login, outcome: Reply, event: Event, result: Committed) -> None:
+    def _conclude(self, login: Login, outcome: Reply, event: Event, result: Committed) -> None:
         if result is True:
             self._journal.record(event)
             for effect in outcome.effects:
@@ -398,54 +473,27 @@ class Server:
         else:
             self._silent(login, Reason.STORE_UNAVAILABLE, error=result)
 
-    def _event(self, login: _Login, outcome: Reply, now: float) -> Event:
-        match outcome:
-            case Accept():
-                word = "accepted"
-            case Challenge():
-                word = "challenged"
-            case Reject():
-                word = "rejected"
-        token = outcome.token
-        return Event(
-            time=now,
-            name=f"access.{word}",
-            login=login_id(login.known, login.nonce),
-            nas=login.client.nas.name,
-            user=login.request.user_name or "",
-            caller=login.request.caller,
-            factor="" if token is None else token.kind,
-            serial="" if token is None else token.serial,
-            outcome=word,
-            reason=outcome.reason,
-            latency=self._loop.time() - login.arrived,
-        )
-
     # --- out --------------------------------------------------------------------------------------------------------
 
-    def _reply(self, login: _Login, outcome: Reply) -> None:
+    def _reply(self, login: Login, outcome: Reply) -> None:
         match outcome:
             case Accept():
                 self._send(login, Code.ACCESS_ACCEPT, login.reply, f"accepted:{outcome.reason}")
             case Challenge():
-                attributes = [(Attribute.STATE, login.client.wire_state(outcome.state)), reply_message(outcome.prompt)]
-                if outcome.hidden:
-                    attributes.append(_PROMPT_HIDDEN)
-                elif login.client.prompt_attribute:
-                    attributes.append(_PROMPT_SHOWN)
                 send = self._send_later if outcome.unhurried else self._send
-                send(login, Code.ACCESS_CHALLENGE, tuple(attributes), f"challenged:{outcome.reason}")
+                asked = question(login.client, outcome)
+                send(login, Code.ACCESS_CHALLENGE, asked, f"challenged:{outcome.reason}")
             case Reject():
                 if outcome.reason is Reason.MSCHAP_NOT_POSSIBLE:
                     self._advise_about_mschap(login)
                 self._send_later(login, Code.ACCESS_REJECT, (), f"rejected:{outcome.reason}")
 
-    def _advise_about_mschap(self, login: _Login) -> None:
+    def _advise_about_mschap(self, login: Login) -> None:
         client = login.client
-        if self._worth_saying("mschap", client.nas.name):
+        if self._tally.worth_saying("mschap", client.nas.name):
             self._journal.note("warning", "packet.mschap", message=mschap_advice(client.nas.name, client.profile))
 
-    def _send_later(self, login: _Login, code: Code, attributes: tuple[tuple[int, bytes], ...], fate: str) -> None:
+    def _send_later(self, login: Login, code: Code, attributes: tuple[tuple[int, bytes], ...], fate: str) -> None:
         """Let it leave at the same moment after arrival whatever was found out, so that time tells nothing."""
         at = login.arrived + login.client.reject_delay
         if at <= self._loop.time():
@@ -453,20 +501,21 @@ class Server:
         else:
             self._loop.call_at(at, self._guarded, login, lambda login: self._send(login, code, attributes, fate))
 
-    def _send(self, login: _Login, code: Code, attributes: tuple[tuple[int, bytes], ...], fate: str) -> None:
+    def _send(self, login: Login, code: Code, attributes: tuple[tuple[int, bytes], ...], fate: str) -> None:
         try:
             reply = encode_reply(code, login.packet, attributes, login.secret, sign=login.client.sign_replies)
         except OversizedReply:
             self._silent(login, Reason.OVERSIZED_REPLY)
             return
-        self._duplicates.finish(login.key, reply, self._loop.time())
+        now = self._loop.time()
+        self._duplicates.finish(login.key, reply, now)
         if not login.listener.send(reply, login.datagram):
             self.counters["unsent_reply"] += 1
-        self.counters[code.name.lower()] += 1
-        login.sighting.latency = self._loop.time() - login.arrived
+        self.counters[_SENT[code]] += 1
+        login.sighting.latency = now - login.arrived
         self._ended(login, fate)
 
-    def _silent(self, login: _Login, reason: Reason, **what: BaseException) -> None:
+    def _silent(self, login: Login, reason: Reason, **what: BaseException) -> None:
         """No answer, and no memory of the request: the NAS's retransmission is a new chance."""
         if login.is_over:
             return
@@ -477,34 +526,16 @@ class Server:
         self._drop(reason, login.datagram.source[0], login.client.nas.name, **what)
         self._ended(login, reason)
 
-    def _ended(self, login: _Login, fate: str) -> None:
+    def _ended(self, login: Login, fate: str) -> None:
         login.is_over = True
         login.sighting.fate = fate
         self._in_work -= 1
         if self._in_work == 0:
             self._idle.set()
-
-    # --- counting ---------------------------------------------------------------------------------------------------
+        regime = login.regime
+        regime.in_work -= 1
+        if regime.in_work == 0 and regime is not self._regime:
+            self._loop.call_soon(self._close_retired)  # not from within a backend's own answer
 
     def _drop(self, reason: str, source: str, nas: str = "", **what: BaseException) -> None:
-        self.counters[reason] += 1
-        if self._worth_saying(reason, source):
-            level = "error" if what else "warning"
-            self._journal.note(level, "packet.dropped", reason=reason, source=source, nas=nas, **what)
-
-    def _count_unsigned(self, source: str, nas: str) -> None:
-        self.counters["unsigned"] += 1
-        if self._worth_saying("unsigned", source):
-            self._journal.note("warning", "packet.unsigned", source=source, nas=nas)
-
-    def _worth_saying(self, what: str, source: str) -> bool:
-        """Once a minute for each kind and source, and for so many sources of a kind: a flood cannot drown the rest."""
-        now = self._loop.time()
-        if now >= self._forget_said_at:
-            self._said.clear()
-            self._forget_said_at = now + _SAY_AGAIN_AFTER
-        said = self._said.setdefault(what, set())
-        if source in said or len(said) >= _MOST_SOURCES:
-            return False
-        said.add(source)
-        return True
+        self._tally.drop(reason, source, nas, **what)

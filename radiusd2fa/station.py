@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event, Thread
 from typing import Final
 
@@ -22,7 +21,8 @@ from radiusd2fa.keys.asking import ask
 from radiusd2fa.keys.model import Answer, Failed, FailureReason, FoundKey, Signed, SignRequest
 from radiusd2fa.laptop.screen import Screen, harmless
 from radiusd2fa.laptop.touching import Messenger, touch_or_type
-from radiusd2fa.store.sqlite import StoreError
+from radiusd2fa.store.address import Address
+from radiusd2fa.store.errors import StoreError
 from radiusd2fa.store.waiting import Waiting, WaitingRoom
 
 LOOK_AGAIN: Final = 0.3
@@ -43,7 +43,7 @@ class StationDesk:
 
     station: Station
     fido: FidoRules
-    database: Path
+    database: Address
     find_keys: FindKeys
     screen: Screen
     clock: Callable[[], float] = time.time

@@ -1,7 +1,7 @@
 """Brings syslog messages to a Unix socket, over UDP or over TCP.
 
-Never waits for the other end, never sends a message twice that was handed over whole, and never loses one that it
-knows of without counting it. RFC 5426 (UDP), RFC 6587 3.4.1 (TCP, octet counting).
+Never waits longer than a moment for the other end, never sends a message twice that was handed over whole, and never
+loses one that it knows of without counting it. RFC 5426 (UDP), RFC 6587 3.4.1 (TCP, octet counting).
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import errno
 import os
 import select
 import socket
+import struct
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final
 
 from radiusd2fa.log import (
@@ -33,6 +33,9 @@ News = tuple[Level, str, dict[str, object]]
 QUEUE_LIMIT: Final = 10_000
 _AT_ONCE: Final = 64
 """Messages written in one step, so that nobody else waits long for the journal's thread."""
+_MOMENT: Final = 0.01
+"""Seconds that a collector on this machine has for one message. Linux queues ten datagrams at a Unix socket: who does
+not wait comes back for every ten of them, and each time takes the interpreter from whoever answers packets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,8 @@ class Sender:
         patience: Patience = Patience(),
     ) -> None:
         self.name = "syslog"
-        self.dropped = 0
+        self._refused = 0
+        self._gone = 0
         self.sent = 0
         """Messages handed to the kernel whole."""
         self.news: deque[News] = deque()
@@ -149,12 +153,20 @@ class Sender:
 
     # what the journal calls
 
+    @property
+    def dropped(self) -> int:
+        """Entries lost here, ever."""
+        return self._refused + self._gone  # apart, because two threads count
+
     def offer(self, entry: Entry) -> None:
-        """Render and keep an entry, or count it as dropped. Debugging is not for the collector."""
+        """Render and keep an entry, or count it as dropped. Debugging is not for the collector.
+
+        It may run on another thread than all the rest, and on one at a time.
+        """
         if level_of(entry) is Level.DEBUG:
             return
         if len(self._messages) >= self._limit:
-            self.dropped += 1
+            self._refused += 1
             return
         settings = self._settings
         self._messages.append(render(entry, settings.facility, self._hostname, settings.app_name, self._procid))
@@ -202,7 +214,7 @@ class Sender:
         if isinstance(self._state, _Connecting | _Up):
             self._state.socket.close()
         self._state = _Down()
-        self.dropped += len(self._messages)
+        self._gone += len(self._messages)
         self._messages.clear()
 
     # one state after the other; the same state again means: nothing more can be done now
@@ -251,6 +263,7 @@ class Sender:
                 continue
             try:
                 fresh.connect(address.where)
+                _have_patience(fresh)
             except BlockingIOError as error:
                 if error.errno == errno.EINPROGRESS:
                     return _Connecting(fresh, address, addresses[position + 1 :], now + self._patience.connect)
@@ -299,16 +312,16 @@ class Sender:
         waiting = min(_AT_ONCE, len(self._messages))
         while waiting > 0:
             try:
-                sent = send_many(to, list(islice(self._messages, waiting)))
+                sent = send_many(to, self._first(waiting))
             except OSError as error:
                 if error.errno == errno.EMSGSIZE:
                     self._messages.popleft()
-                    self.dropped += 1
+                    self._gone += 1
                     waiting -= 1
                     continue
                 if error.errno == errno.ECONNREFUSED and to.family != socket.AF_UNIX:
                     # ICMP says that an earlier one found nobody
-                    self.dropped += 1
+                    self._gone += 1
                     self.sent -= 1
                 raise
             for _ in range(sent):
@@ -317,7 +330,7 @@ class Sender:
             waiting -= sent
 
     def _write_stream(self, to: socket.socket) -> None:
-        frames = [self._frame(message) for message in islice(self._messages, _AT_ONCE)]
+        frames = [self._frame(message) for message in self._first(min(_AT_ONCE, len(self._messages)))]
         first, *others = frames
         self._begun += to.sendmsg([first[self._begun :], *others], [], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         for frame in frames:
@@ -326,6 +339,10 @@ class Sender:
             self._begun -= len(frame)
             self._messages.popleft()
             self.sent += 1
+
+    def _first(self, count: int) -> list[bytes]:
+        # by their places: an iteration does not survive it that somebody adds one meanwhile
+        return [self._messages[place] for place in range(count)]
 
     def _frame(self, message: bytes) -> bytes:
         if self._settings.scheme == "unix":
@@ -370,6 +387,12 @@ def _socket_for(address: _Address) -> socket.socket:
         fresh.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         fresh.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
     return fresh
+
+
+def _have_patience(connected: socket.socket) -> None:
+    if connected.family == socket.AF_UNIX and connected.type == socket.SOCK_DGRAM:
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", 0, round(_MOMENT * 1_000_000)))
+        connected.setblocking(True)
 
 
 def _ready(on: socket.socket, events: int) -> bool:

@@ -61,10 +61,7 @@ def render(entry: Entry, facility: int, hostname: str, app_name: str, procid: st
     """
     name = event_name(entry.name)
     priority = facility * 8 + _SEVERITY[level_of(entry)]
-    head = (
-        f"<{priority}>1 {timestamp(entry.time)} {_token(hostname, 255)} {_token(app_name, 48)} {_token(procid, 128)} "
-        f"{name[:32]} [{SD_ID}"
-    )
+    head = f"<{priority}>1 {timestamp(entry.time)} {_origin(hostname, app_name, procid)} {name[:32]} [{SD_ID}"
     if isinstance(entry, Event) and is_plain(entry):
         short = _plain_message(head, name, entry)
         if len(short) <= MAX_OCTETS:
@@ -90,8 +87,14 @@ def _plain_message(head: str, name: str, event: Event) -> bytes:
         f' login="{e.login}" nas="{e.nas}" user="{e.user}" caller="{e.caller}" factor="{e.factor}" serial="{e.serial}"'
         f' outcome="{e.outcome}" reason="{e.reason}" latency="{e.latency:.6f}"'
     )
-    shown_here = (("nas", e.nas), ("user", e.user), ("caller", e.caller), ("factor", e.factor), ("serial", e.serial))
-    words = "".join([f" {key}={value}" for key, value in (*shown_here, ("reason", e.reason)) if value])
+    words = (
+        (f" nas={e.nas}" if e.nas else "")
+        + (f" user={e.user}" if e.user else "")
+        + (f" caller={e.caller}" if e.caller else "")
+        + (f" factor={e.factor}" if e.factor else "")
+        + (f" serial={e.serial}" if e.serial else "")
+        + (f" reason={e.reason}" if e.reason else "")
+    )
     return f"{head}{parameters}] {name}{words}".encode("ascii")
 
 
@@ -114,7 +117,11 @@ def _note_values(note: Note) -> dict[str, str]:
     return values
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
+def _origin(hostname: str, app_name: str, procid: str) -> str:
+    return f"{_token(hostname, 255)} {_token(app_name, 48)} {_token(procid, 128)}"
+
+
 def _token(text: str, length: int) -> str:
     # RFC 5424 6: HOSTNAME, APP-NAME and PROCID are NILVALUE or PRINTUSASCII
     return _NOT_PRINTUSASCII.sub("_", text)[:length] or _NIL

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 ROOT = Path(__file__).resolve().parents[1]
 UNIT = ROOT / "systemd" / "radiusd2fa.service"
 STATION = ROOT / "systemd" / "radiusd2fa-station@.service"
+SOCKET = ROOT / "systemd" / "radiusd2fa.socket"
 MAX_EXPOSURE = 15
 """Tenths: what `systemd-analyze security` may say of the unit."""
 
@@ -327,12 +328,13 @@ def complaints(tmp_path: Path, unit: str, name: str = UNIT.name) -> str:
     """Return what `systemd-analyze verify` says of a unit in a machine that has the program and the usual targets."""
     units = tmp_path / "usr/lib/systemd/system"
     units.mkdir(parents=True)
-    for target in ["basic", "multi-user", "network-online", "shutdown", "sysinit", "time-sync"]:
+    for target in ["basic", "multi-user", "network-online", "shutdown", "sockets", "sysinit", "time-sync"]:
         (units / f"{target}.target").write_text("[Unit]\nDescription=empty\n")
-    program = tmp_path / "opt/radiusd2fa/bin/radiusd2fa"
-    program.parent.mkdir(parents=True)
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
+    for program in (tmp_path / "opt/radiusd2fa/bin/radiusd2fa", tmp_path / "bin/kill"):
+        program.parent.mkdir(parents=True)
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+    (units / UNIT.name).write_text(UNIT.read_text())  # a socket's is looked at too
     (units / name).write_text(unit)
     done = run(tool_of_systemd("systemd-analyze"), "verify", "--man=no", f"--root={tmp_path}", name)
     return done.stdout + done.stderr
@@ -342,6 +344,15 @@ def test_systemd_understands_every_line_of_the_unit(tmp_path: Path) -> None:
     """`systemd-analyze verify` has nothing to say about the units."""
     assert complaints(tmp_path / "daemon", UNIT.read_text()) == ""
     assert complaints(tmp_path / "station", STATION.read_text(), "radiusd2fa-station@lobby.service") == ""
+    assert complaints(tmp_path / "socket", SOCKET.read_text(), SOCKET.name) == ""
+
+
+def test_the_socket_unit_binds_what_the_shipped_configuration_names() -> None:
+    """Its addresses are those of `listen.udp`, in the same order and spelling."""
+    lines = (ROOT / "config/radiusd2fa.yaml").read_text().splitlines()
+    listen = next(line for line in lines if line.startswith("  udp:"))
+    bound = re.findall("(?m)^ListenDatagram=(.*)$", SOCKET.read_text())
+    assert bound == re.findall('"([^"]+)"', listen.partition("#")[0])
 
 
 def test_a_misspelt_line_would_be_noticed(tmp_path: Path) -> None:

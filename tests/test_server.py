@@ -14,7 +14,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,13 +22,16 @@ import pytest
 from pyrad.packet import AccessAccept, AccessChallenge, AccessReject, AccessRequest, AuthPacket
 
 from radiusd2fa.core.model import Account, PrimaryAnswer, Verdict
-from radiusd2fa.core.rules import FACTORS
+from radiusd2fa.core.rules import FACTORS, Enrolment, Rule
 from radiusd2fa.factors import find_functions
 from radiusd2fa.listeners.udp import UdpListener
-from radiusd2fa.primary import Done, Question
+from radiusd2fa.primary import Done, Primary, Question
+from radiusd2fa.regime import Regime, make_regime
 from radiusd2fa.server import Server
 from radiusd2fa.sightings import read_sightings
+from radiusd2fa.store.address import SqliteFile
 from radiusd2fa.store.engine import Store
+from radiusd2fa.store.sqlite_database import SqliteDatabase
 from tests.conversations.attributes import dictionary
 from tests.conversations.scenery import Site, Template, build, make_template
 from tests.conversations.stage import HeardJournal
@@ -53,6 +56,7 @@ REFUSED: Final = PrimaryAnswer(Verdict.REFUSED)
 UNAVAILABLE: Final = PrimaryAnswer(Verdict.UNAVAILABLE)
 LONGER_THAN_ANY_NAS: Final = 20.0
 HANGING: Final = 50
+NOT_REQUIRED: Final = Enrolment(required=False)
 OTHERS: Final = 200
 
 
@@ -237,7 +241,9 @@ async def _opened(site: Site, corp: Holding | Answering) -> AsyncIterator[House]
     assert isinstance(loop, TurnedLoop)
     folder, log = site.folder, site.settings.log
     with (folder / "journal").open("a", encoding="utf-8") as file, HeardJournal(log, file) as journal:
-        store = Store(site.database, site.vault, lambda text: journal.note("error", "store.alarm", error=text))
+        store = Store(
+            SqliteFile(site.database), site.vault, lambda text: journal.note("error", "store.alarm", error=text)
+        )
         primaries = {"ldap": Answering(_knows_everybody), "corp": corp}
         server = Server(site.settings, find_functions(FACTORS), primaries, journal, store, lambda: site.now)
         house = House(site, loop, server, UdpListener("127.0.0.1", 0), journal)
@@ -268,6 +274,46 @@ def test_a_silent_backend_is_silence(site: Site) -> None:
         assert house.server._idle.is_set()
 
     play(site, corp, scene)
+
+
+def test_nobody_is_asked_when_nobody_waits_any_more(site: Site) -> None:
+    """A login whose NAS has tried for the last time is no question to a backend, and ends in silence."""
+    corp = Holding()
+
+    async def scene(house: House) -> None:
+        vpn = house.device("vpn")
+        vpn.ask("bob")
+        (datagram,) = house.listener.read()
+        house.server._take(house.listener, datagram, house.loop.time() - 100)
+        house.server._flush()
+        assert corp.asked == []
+        assert house.server.counters["primary_unavailable"] == 1
+        assert house.server._idle.is_set()
+
+    play(site, corp, scene)
+
+
+def test_what_waits_for_its_turn_has_it_before_the_end(site: Site) -> None:
+    """Of a thousand packets that came in together none is thrown away because the daemon is told to end."""
+    asked: list[Question] = []
+
+    def refuse(question: Question, done: Done) -> None:
+        asked.append(question)
+        done(REFUSED)
+
+    async def scene(house: House) -> None:
+        vpn = house.device("vpn")
+        batch = []
+        for _ in range(10):
+            for _ in range(100):
+                vpn.ask("bob")
+            batch += house.listener.read()
+        house.server._receive(house.listener, batch)
+        assert len(asked) == 64
+        await house.stop()
+        assert len(asked) == 1000
+
+    play(site, Answering(refuse), scene)
 
 
 @pytest.mark.parametrize("other_thread", [False, True])
@@ -541,6 +587,7 @@ def test_an_answer_after_the_end_is_nothing(other_thread: bool, site: Site) -> N
         await house.quiet()
         assert house.rows("name, directory_id", "users") == before
         assert house.audit() == []
+        assert isinstance(house.server._store._database, SqliteDatabase)
         assert house.server._store._database._connection is None
         assert vpn.hears_nothing()
 
@@ -633,6 +680,75 @@ def test_sightings_say_what_became_of_each_packet(site: Site) -> None:
 def _fates(house: House) -> dict[str, list[str]]:
     rows = house.rows("client, packets", "sightings")
     return {client: [seen.fate for seen in read_sightings(packets)] for client, packets in rows}
+
+
+# --- another regime -------------------------------------------------------------------------------------------------
+
+
+def _laxer(house: House, primary: Primary) -> Regime:
+    """What lets everybody in with a password, who is asked for one by ``primary`` from now on."""
+    rules = replace(house.site.settings.rules, rules=(Rule(name="all", primary="corp", enrolment=NOT_REQUIRED),))
+    settings = replace(house.site.settings, rules=rules)
+    return make_regime(settings, find_functions(FACTORS), {"ldap": primary, "corp": primary})
+
+
+def test_a_login_keeps_the_regime_that_it_began_under(site: Site) -> None:
+    """What needed a code when it was asked needs one when the answer comes, whatever is in force by then."""
+    corp, later = Holding(), Holding()
+
+    async def scene(house: House) -> None:
+        vpn = house.device("vpn")
+        before = vpn.ask("bob")
+        await house.until(lambda: len(corp.asked) == 1)
+        house.server.turn_to(_laxer(house, later))
+        assert not corp.closed
+        corp.asked.pop()[1](PASSED)
+        assert (await vpn.reply_to(before)).code == AccessChallenge
+        after = vpn.ask("bob")
+        await house.until(lambda: len(later.asked) == 1)
+        later.asked.pop()[1](PASSED)
+        assert (await vpn.reply_to(after)).code == AccessAccept
+
+    play(site, corp, scene)
+
+
+def test_a_backend_that_is_over_is_closed_after_its_last_answer(site: Site) -> None:
+    """Not while it owes one, though it is asked nothing any more; nor ever where the next regime has it as well."""
+    corp, later = Holding(), Holding()
+
+    async def scene(house: House) -> None:
+        vpn = house.device("vpn")
+        asked = vpn.ask("bob")
+        await house.until(lambda: len(corp.asked) == 1)
+        house.server.turn_to(_laxer(house, later))
+        house.server.turn_to(_laxer(house, later))
+        await house.quiet()
+        assert not corp.closed
+        corp.asked.pop()[1](REFUSED)
+        assert (await vpn.reply_to(asked)).code == AccessReject
+        await house.until(lambda: corp.closed)
+        assert not later.closed
+
+    play(site, corp, scene)
+
+
+def test_what_waits_at_an_address_that_is_given_up_is_answered(site: Site) -> None:
+    """It has come before the reload, so it is taken and answered; what comes later is not, and the address is free."""
+    corp = Holding()
+
+    async def scene(house: House) -> None:
+        vpn, late = house.device("vpn"), house.device("vpn")
+        asked = vpn.ask("bob")
+        house.server.turn_to(_laxer(house, corp), [house.listener])
+        late.ask("bob")
+        assert len(corp.asked) == 1
+        corp.asked.pop()[1](REFUSED)
+        assert (await vpn.reply_to(asked)).code == AccessReject
+        await house.quiet()
+        assert corp.asked == []
+        UdpListener(*house.listener.address[:2]).close()
+
+    play(site, corp, scene)
 
 
 async def _call(done: Done, answer: PrimaryAnswer, *, other_thread: bool) -> None:

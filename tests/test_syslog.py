@@ -525,6 +525,31 @@ def test_a_unix_stream_socket_gets_messages_ended_by_nul(tmp_path: Path) -> None
             assert [number_of(message) for message in messages] == [0, 1, 2]
 
 
+def test_what_comes_while_others_are_written_waits_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever records on another thread, in the middle of a step, disturbs nothing and loses nothing."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, sending(unix_to(tmp_path / "log")) as sender:
+        listener.bind(str(tmp_path / "log"))
+        listener.listen()
+        frame, numbers = sender._frame, iter(range(3, 6))
+
+        def frame_meanwhile(message: bytes) -> bytes:
+            if (number := next(numbers, None)) is not None:
+                sender.offer(numbered(number))
+            return frame(message)
+
+        monkeypatch.setattr(sender, "_frame", frame_meanwhile)
+        for number in range(3):
+            sender.offer(numbered(number))
+        sender.step(0.0)
+        sender.step(0.0)
+        connection, _ = listener.accept()
+        with connection:
+            sender.close()
+            *messages, _ = read_all(connection).split(b"\0")
+            assert [number_of(message) for message in messages] == list(range(6))
+            assert sender.dropped == 0
+
+
 def test_nobody_there_is_told_once_and_tried_ever_less_often(tmp_path: Path) -> None:
     """The pause doubles up to its bound; what waits is kept up to the limit, the rest is counted."""
     with sending(unix_to(tmp_path / "absent"), limit=3) as sender:
@@ -693,13 +718,14 @@ plain_texts = st.text(alphabet="abcXYZ019_.:@/+-", max_size=20)
 def test_the_short_way_writes_what_the_long_way_would(
     user: str, caller: str, serial: str, latency: float, time: float
 ) -> None:
-    """A decision without anything to escape has the same message and the same JSON line by either way."""
+    """A decision without anything to escape has the same message and the same lines by either way."""
     event = Event(time, "access.rejected", "0f", "vpn", user, caller, "hotp", serial, "rejected", "replayed", latency)
 
-    def written() -> tuple[bytes, str]:
+    def written() -> tuple[bytes, list[str]]:
         lines: list[str] = []
         line_writer(LogSettings("json", "info"), lines.append, colours=False)(event)
-        return render(event, 10, "host", "app", "1"), lines[0]
+        line_writer(LogSettings("console", "info"), lines.append, colours=False)(event)
+        return render(event, 10, "host", "app", "1"), lines
 
     assert is_plain(event)
     by_the_short_way = written()

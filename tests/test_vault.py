@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radiusd2fa import vault
-from radiusd2fa.vault import Vault, VaultError
+from radiusd2fa.vault import Key, Vault, VaultError
 
 SEED: Final = b"12345678901234567890"
 KEY: Final = bytes(range(32))
@@ -62,7 +62,10 @@ CONTENTS: Final = {
     "not base64": PREFIX + b"!" * 44,
     "URL-safe base64": PREFIX + base64.urlsafe_b64encode(b"\xff" * 32),
     "key in the clear": PREFIX + KEY,
-    "two keys": GOOD + GOOD,
+    "one key twice": GOOD + GOOD,
+    "three keys": GOOD + PREFIX + base64.b64encode(b"b" * 32) + b"\n" + PREFIX + base64.b64encode(b"c" * 32),
+    "half a second key": GOOD + GOOD[:30],
+    "an empty line before": b"\n" + GOOD,
     "NUL after": GOOD.strip() + b"\0",
     "byte order mark": b"\xef\xbb\xbf" + GOOD,
     "zero-length after a crash": b"\0" * 64,
@@ -89,9 +92,7 @@ def test_a_file_of_its_owner_alone(tmp_path: Path, mode: int) -> None:
 
 
 def _seal() -> bytes:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    return Vault(_key_id(), AESGCM(KEY), bytes(32), bytes(32)).seal(1, SEED)
+    return Vault((Key.of(KEY),)).seal(1, SEED)
 
 
 def _key_id() -> bytes:
@@ -229,9 +230,7 @@ def test_no_two_sealings_are_alike(one: Vault) -> None:
 @given(seed=st.binary(max_size=200), row=st.integers(0, 2**62))
 def test_what_was_sealed_opens(seed: bytes, row: int) -> None:
     """Any seed for any row comes back as it was, and is not to be seen in between."""
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    one = Vault(_key_id(), AESGCM(KEY), bytes(32), bytes(32))
+    one = Vault((Key.of(KEY),))
     sealed = one.seal(row, seed)
     assert one.open(row, sealed) == seed
     assert len(sealed) == 4 + 12 + len(seed) + 16
@@ -248,3 +247,111 @@ def test_a_vault_shows_no_key(one: Vault) -> None:
         assert KEY.hex() not in shown
         assert "AESGCM" not in shown
         assert SEED.decode() not in shown
+
+
+# --- two keys --------------------------------------------------------------------------------------------------------
+
+OTHER: Final = bytes(range(100, 132))
+BOTH: Final = Key.of(OTHER).line() + GOOD
+
+
+def test_the_first_line_seals_and_both_open(tmp_path: Path) -> None:
+    """While a key is exchanged nothing becomes unreadable, and nothing more is sealed under the old one."""
+    old, new, both = Vault((Key.of(KEY),)), Vault((Key.of(OTHER),)), vault.load(put(tmp_path / "vault.key", BOTH))
+    assert both.key_id == new.key_id
+    assert both.key_ids == (new.key_id, old.key_id)
+    for one in (old, new):
+        assert both.open(7, one.seal(7, SEED)) == SEED
+        assert both.vouches(b"x", one.vouch(b"x"))
+    assert new.open(7, both.seal(7, SEED)) == SEED
+    with pytest.raises(VaultError):
+        old.open(7, both.seal(7, SEED))
+    assert not old.vouches(b"x", new.vouch(b"x"))
+    assert not both.vouches(b"y", old.vouch(b"x"))
+
+
+def test_it_follows_its_file(tmp_path: Path) -> None:
+    """A seal of a key that it does not know makes it look at the file again, and only when that is another one."""
+    path = put(tmp_path / "vault.key")
+    one = vault.load(path)
+    sealed = Vault((Key.of(OTHER),)).seal(7, SEED)
+    with pytest.raises(VaultError, match="another vault key"):
+        one.open(7, sealed)
+    put(tmp_path / "new", BOTH).rename(path)
+    assert one.open(7, sealed) == SEED
+    assert one.key_ids[0] == sealed[:4]
+    assert one.refresh() is False
+    put(tmp_path / "new", Key.of(OTHER).line()).rename(path)
+    assert one.refresh() is True
+    with pytest.raises(VaultError):
+        one.open(7, Vault((Key.of(KEY),)).seal(7, SEED))
+
+
+@pytest.mark.parametrize("wrong", ["gone", "no key", "open to others"])
+def test_a_file_that_cannot_be_read_now_is_no_reason_to_forget(tmp_path: Path, wrong: str) -> None:
+    """Whatever happens to the file, what is open already stays open."""
+    path = put(tmp_path / "vault.key")
+    one = vault.load(path)
+    sealed = one.seal(7, SEED)
+    path.unlink()
+    if wrong != "gone":
+        put(path, b"no key" if wrong == "no key" else BOTH, 0o644 if wrong == "open to others" else 0o600)
+    assert one.refresh() is False
+    assert one.open(7, sealed) == SEED
+    with pytest.raises(VaultError):
+        one.open(7, Vault((Key.of(OTHER),)).seal(7, SEED))
+
+
+def test_which_databases_are_its_own(tmp_path: Path) -> None:
+    """Those of a key that it holds; the id of no key, half an id and somebody else's fingerprint key are refused."""
+    old, both = Vault((Key.of(KEY),)), vault.load(put(tmp_path / "vault.key", BOTH))
+    assert both.fits(old.key_id.hex(), None)
+    assert both.fits(both.key_id.hex(), None)
+    for key_id in (None, "", "00", "zz", "01020304", old.key_id.hex()[:6]):
+        assert not both.fits(key_id, None)
+    for fingerprint_key in ("", "00", "zz", both.wrap(b"another name", bytes(32)).hex()):
+        assert not both.fits(old.key_id.hex(), fingerprint_key)
+
+
+def test_fingerprints_stay_whatever_the_key(tmp_path: Path) -> None:
+    """They are the first key's for ever: made of it at first, then kept sealed in the database."""
+    old, both = Vault((Key.of(KEY),)), vault.load(put(tmp_path / "vault.key", BOTH))
+    mark = old.fingerprint(SEED)
+    assert both.fits(old.key_id.hex(), None)
+    assert both.fingerprint(SEED) == mark
+    kept = both.fingerprint_key()
+    new = Vault((Key.of(OTHER),))
+    assert new.fingerprint(SEED) != mark
+    assert new.fits(new.key_id.hex(), kept)
+    assert new.fingerprint(SEED) == mark
+    assert not old.fits(old.key_id.hex(), kept)
+
+
+def test_what_is_wrapped_opens_under_its_name_only(one: Vault) -> None:
+    """Neither another name nor a token's row opens it, and no token's seal opens as such a thing."""
+    wrapped = one.wrap(b"a name", b"text")
+    assert one.unwrap(b"a name", wrapped) == b"text"
+    for name in (b"", b"a nam", b"a name ", b"another"):
+        with pytest.raises(VaultError):
+            one.unwrap(name, wrapped)
+    with pytest.raises(VaultError):
+        one.unwrap(b"a name", one.seal(7, b"text"))
+
+
+def test_derived_keys(tmp_path: Path) -> None:
+    """Each purpose has its own, the same each time, and of all live keys the sealing one's comes first."""
+    old, both = Vault((Key.of(KEY),)), vault.load(put(tmp_path / "vault.key", BOTH))
+    assert old.derive(b"one") == old.derive(b"one")
+    assert len({old.derive(b"one"), old.derive(b"two"), both.derive(b"one"), KEY, OTHER}) == 5
+    assert both.derive_each(b"one") == (both.derive(b"one"), old.derive(b"one"))
+
+
+def test_two_keys_are_not_shown_either(tmp_path: Path) -> None:
+    """Ids alone, also of a key by itself."""
+    both = vault.load(put(tmp_path / "vault.key", BOTH))
+    assert repr(both) == f"Vault({both.key_ids[0].hex()}, {both.key_ids[1].hex()})"
+    for key in (KEY, OTHER):
+        for shown in (repr(both), repr(both.keys), repr(Key.of(key))):
+            assert base64.b64encode(key).decode() not in shown
+            assert repr(key) not in shown
+            assert key.hex() not in shown

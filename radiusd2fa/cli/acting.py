@@ -110,14 +110,14 @@ def login_uid() -> int | None:
 
 
 def _owners(settings: Settings) -> set[int]:
-    """Return the accounts that own what everything hangs on."""
-    from radiusd2fa.store.sqlite import StoreError, database_path
+    """Return the accounts that own what everything hangs on. A database on a server is no account's of this machine."""
+    from radiusd2fa.store.address import SqliteFile, address
 
     owners = set()
-    with suppress(OSError, StoreError):
-        owners.add(database_path(settings.store).stat().st_uid)
-    with suppress(OSError):
-        owners.add(settings.vault_key.stat().st_uid)
+    store = address(settings.store)
+    for path in (settings.vault_key, *([store.path] if isinstance(store, SqliteFile) else [])):
+        with suppress(OSError):
+            owners.add(path.stat().st_uid)
     return owners
 
 

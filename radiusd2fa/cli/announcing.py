@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 if TYPE_CHECKING:
+    from radiusd2fa.core.chain import Checkpoint
     from radiusd2fa.core.model import Event
+    from radiusd2fa.log import Note
     from radiusd2fa.settings import SyslogSettings
     from radiusd2fa.syslog import Sender
 
@@ -27,14 +29,24 @@ _GLANCE: Final = 0.02
 
 
 @contextmanager
-def announced(syslog: SyslogSettings | None) -> Iterator[Callable[[Event], object]]:
-    """Give what takes each committed change; when the command ends, however it does, they have been sent."""
+def announced(syslog: SyslogSettings | None) -> Iterator[Callable[[Event | Checkpoint], object]]:
+    """Give what takes each committed change, and what signs it; when the command ends, they have been sent."""
+    from radiusd2fa.core.model import Event
+
     committed: list[Event] = []
+    signed: list[Checkpoint] = []
+
+    def take(told: Event | Checkpoint) -> None:
+        if isinstance(told, Event):
+            committed.append(told)
+        else:
+            signed.append(told)
+
     try:
-        yield committed.append if syslog is not None else _nobody_listens
+        yield take if syslog is not None else _nobody_listens
     finally:
-        if syslog is not None and committed and not _is_nowhere(syslog, committed):
-            _announce(committed, syslog)
+        if syslog is not None and (committed or signed) and not _is_nowhere(syslog, committed):
+            _announce(committed, signed, syslog)
 
 
 def _is_nowhere(syslog: SyslogSettings, committed: list[Event]) -> bool:
@@ -47,25 +59,33 @@ def _is_nowhere(syslog: SyslogSettings, committed: list[Event]) -> bool:
     return all(level_of(one) is not Level.CRITICAL for one in committed)
 
 
-def _nobody_listens(_: Event) -> None:
+def _nobody_listens(_: Event | Checkpoint) -> None:
     """``syslog: off``."""
 
 
-def _announce(committed: list[Event], syslog: SyslogSettings) -> None:
+def _announce(committed: list[Event], signed: list[Checkpoint], syslog: SyslogSettings) -> None:
     from radiusd2fa.syslog import Sender
 
-    sender = Sender(syslog, limit=len(committed))
+    sender = Sender(syslog, limit=len(committed) + len(signed))
     try:
         for change in committed:
             sender.offer(change)
+        for one in signed:
+            sender.offer(_as_note(one))
         trouble = _bring_out(sender, time.monotonic() + PATIENCE)
     except Exception as error:  # noqa: BLE001 - the change is made: whatever this is, it must not look as if it were not
         trouble = type(error).__name__
     finally:
         sender.close()
     lost = len(committed) - sender.sent
-    if lost:
+    if lost > 0:  # a checkpoint that is lost does not matter: the next one says as much
         _warn(f"syslog has not been told of {lost} of {len(committed)} changes ({trouble}); the audit has all")
+
+
+def _as_note(signed: Checkpoint) -> Note:
+    from radiusd2fa.log import Level, Note
+
+    return Note(signed.time, Level.INFO, "audit.checkpoint", signed.fields())
 
 
 def _bring_out(sender: Sender, deadline: float) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from radiusd2fa import __version__
-from radiusd2fa.cli import breakglass, db, grant, key, recovery, report, token, user
+from radiusd2fa.cli import audit, breakglass, db, grant, key, recovery, report, token, user
 from radiusd2fa.cli.check import check
 from radiusd2fa.cli.demo import demo
 from radiusd2fa.cli.doctor import doctor
@@ -60,6 +60,7 @@ app.add_typer(recovery.app, name="recovery")
 app.add_typer(grant.app, name="grant")
 app.add_typer(breakglass.app, name="breakglass")
 app.add_typer(report.app, name="report")
+app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
 
 

@@ -67,24 +67,19 @@ def check(
 
 def _check_store(settings: Settings) -> None:
     from radiusd2fa import vault
-    from radiusd2fa.store.engine import check_vault
-    from radiusd2fa.store.keyring import RP_ID, another_relying_party
-    from radiusd2fa.store.sqlite import StoreError, connect, database_path
+    from radiusd2fa.store.address import address
+    from radiusd2fa.store.errors import StoreError
+    from radiusd2fa.store.keyring import Keyring, another_relying_party
 
     try:
         key = vault.load(settings.vault_key)
-        path = database_path(settings.store)
-        connection = connect(path, busy_timeout=1.0)
-        try:
-            check_vault(connection, key, path)
-            registered_for = connection.execute("SELECT value FROM meta WHERE key = ?", (RP_ID,)).fetchone()
-        finally:
-            connection.close()
+        with Keyring(address(settings.store), key, "") as keyring:
+            registered_for = keyring.belongs_to()
     except (StoreError, vault.VaultError) as error:
         wrong_usage(str(error))
     fido = settings.rules.fido
-    if fido is not None and registered_for is not None and registered_for[0] != fido.rp_id:
-        wrong_usage(another_relying_party(fido.rp_id, registered_for[0]))
+    if fido is not None and registered_for is not None and registered_for != fido.rp_id:
+        wrong_usage(another_relying_party(fido.rp_id, registered_for))
 
 
 def _coverage(ctx: typer.Context, settings: Settings) -> tuple[Coverage, ...]:

@@ -46,28 +46,36 @@ def init(
         Path, typer.Option("--dir", metavar="D", help="Where configuration, vault key and database go.")
     ] = DEFAULT_CONFIG.parent,
     store: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The database.", show_default="radiusd2fa.db in D")
+        str | None,
+        typer.Option(metavar="FILE|URL", help="The database, or postgresql://...", show_default="radiusd2fa.db in D"),
     ] = None,
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the daemon will listen.")] = DEFAULT_LISTEN,
 ) -> None:
-    """Make a site: configuration, vault key and an empty database. What is there already stays."""
+    """Make a site: configuration, vault key and an empty database. What is there already stays.
+
+    On a server of PostgreSQL the database itself must be there, and empty.
+    """
     from radiusd2fa import vault
-    from radiusd2fa.store.sqlite import StoreError, database_path
-    from radiusd2fa.store.upgrade import create
+    from radiusd2fa.store.address import address
+    from radiusd2fa.store.errors import StoreError
+    from radiusd2fa.store.upgrade import create, is_there
 
     config = directory / "radiusd2fa.yaml"
     if ctx.obj not in (DEFAULT_CONFIG, config):
         wrong_usage("-c is a site that is there already; say with --dir where the new one goes")
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _make_missing("configuration", config, lambda: _write_configuration(config, listen, _url(store)))
+        _make_missing(
+            "configuration", config, config.exists(), lambda: _write_configuration(config, listen, _url(store))
+        )
         settings = site_settings(config)
-        database = database_path(settings.store)
-        if database.exists() and not settings.vault_key.exists():
-            refuse(f"{settings.vault_key}: gone, and a new one cannot open {database}; restore the key from your copy")
-        _make_missing("vault key", settings.vault_key, lambda: vault.create(settings.vault_key))
-        key = vault.load(settings.vault_key)
-        _make_missing("database", database, lambda: create(database, key))
+        key_file, database = settings.vault_key, address(settings.store)
+        there = is_there(database)
+        if there and not key_file.exists():
+            refuse(f"{key_file}: gone, and a new one cannot open {database}; restore the key from your copy")
+        _make_missing("vault key", key_file, key_file.exists(), lambda: vault.create(key_file))
+        key = vault.load(key_file)
+        _make_missing("database", database, there, lambda: create(database, key))
     except OSError as error:
         complain(f"{error.filename or directory}: {error.strerror}")
         raise typer.Exit(1) from None
@@ -80,16 +88,17 @@ def init(
     typer.echo(f"      radiusd2fa{option} serve")
 
 
-def _make_missing(what: str, path: Path, make: Callable[[], object]) -> None:
-    there = path.exists()
+def _make_missing(what: str, where: object, there: bool, make: Callable[[], object]) -> None:
     if not there:
         make()
-    typer.echo(f"{'kept' if there else 'made'} {what:<13}  {path}")
+    typer.echo(f"{'kept' if there else 'made'} {what:<13}  {where}")
 
 
-def _url(store: Path | None) -> str:
-    """A relative URL is relative to the configuration file, so an own choice is written out."""
-    return "sqlite:///radiusd2fa.db            # beside this file" if store is None else f"sqlite:///{store.absolute()}"
+def _url(store: str | None) -> str:
+    """A relative URL is relative to the configuration file, so an own choice of a file is written out."""
+    if store is None:
+        return "sqlite:///radiusd2fa.db            # beside this file"
+    return store if "://" in store else f"sqlite:///{Path(store).absolute()}"
 
 
 def _write_configuration(path: Path, listen: str, store: str) -> None:

@@ -41,6 +41,7 @@ _HELPDESK: Final = (
     *("recovery status", "grant list", "breakglass list"),
     *("report coverage", "report stale", "report exceptions", "report recovery", "report inventory", "report failures"),
     *("report page",),
+    *("audit list", "audit verify", "audit key"),
     # to help who stands at the counter
     *("user unlock", "token resync", "token lost"),
     *("grant temporary", "grant close"),
@@ -59,7 +60,8 @@ _ADMIN: Final = (
     *("key revoke",),
     *("grant skip",),
     *("breakglass seal", "breakglass request", "breakglass approve", "breakglass close"),
-    *("db upgrade",),
+    *("audit rotate",),
+    *("db upgrade", "db copy", "db backup", "db restore", "db gap", "db verify", "db rotate-key"),
 )
 
 ROLES: Final[Mapping[str, Role]] = {

@@ -1,16 +1,18 @@
-"""`radiusd2fa serve`: puts the daemon together, binds, says that it is ready, and ends it cleanly on a signal.
+"""`radiusd2fa serve`: checks everything, gets the sockets, and then is the daemon, or the parent of several.
 
-Nothing listens before everything was checked. Readiness and watchdog follow sd_notify(3); no RFC speaks of this.
+Nothing listens before everything was checked. Sockets come from systemd, from the daemon that runs, or are bound here;
+what happens with them is in running.py and supervisor.py. No RFC speaks of this.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import os
 import signal
 import socket
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,104 +20,113 @@ from radiusd2fa.cli.site import site_settings, wrong_usage
 
 if TYPE_CHECKING:
     from radiusd2fa.audit import Journal
-    from radiusd2fa.listeners.udp import UdpListener
-    from radiusd2fa.primary import Primary
-    from radiusd2fa.settings import BackendSettings, Settings
+    from radiusd2fa.handover import Inheritance
+    from radiusd2fa.listeners.places import Place
+    from radiusd2fa.settings import Settings
     from radiusd2fa.vault import Vault
 
 
-def serve(ctx: typer.Context) -> None:
-    """Answer RADIUS clients until SIGTERM or Ctrl-C. Logs go to standard error and to syslog."""
+def serve(
+    ctx: typer.Context,
+    *,
+    take_over: Annotated[
+        bool,
+        typer.Option("--take-over", help="Take the sockets of the daemon that runs, once ready; it finishes and ends."),
+    ] = False,
+    worker: Annotated[int, typer.Option(hidden=True, help="Be this one of several; only a parent says so.")] = 0,
+    after: Annotated[str, typer.Option(hidden=True, help="Why the one before has ended.")] = "",
+) -> None:
+    """Answer RADIUS clients until SIGTERM or Ctrl-C. SIGHUP reads the configuration anew.
+
+    Logs go to standard error and to syslog. Started a second time, it is refused: with --take-over no packet is lost
+    between the old daemon and the new one.
+    """
     from radiusd2fa import vault
     from radiusd2fa.audit import Journal
+    from radiusd2fa.handover import HandoverError
+    from radiusd2fa.opening import UnusableError
     from radiusd2fa.store.sqlite import StoreError
 
-    settings = site_settings(ctx.obj)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until it can be obeyed
     try:
+        settings = site_settings(ctx.obj)
         key = vault.load(settings.vault_key)
-        with Journal(settings.log, settings.syslog) as journal:
-            asyncio.run(_serve(settings, key, journal))
-    except (StoreError, vault.VaultError) as error:
+        with Journal(settings.log, settings.syslog) as journal, _sockets(settings, journal, take_over, worker) as got:
+            if after:
+                journal.note("error", "worker.restarted", message=after)
+            if settings.workers == 1 or worker:
+                asyncio.run(_run(settings, key, journal, got, worker))
+            else:
+                journal.close()
+                _become_supervisor(settings, got)
+    except (StoreError, vault.VaultError, UnusableError, HandoverError) as error:
         wrong_usage(str(error))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-async def _serve(settings: Settings, key: Vault, journal: Journal) -> None:
-    from radiusd2fa import __version__
-    from radiusd2fa.factors import find_functions
-    from radiusd2fa.listeners.udp import UdpListener
-    from radiusd2fa.server import Server
-    from radiusd2fa.store.engine import Store
-    from radiusd2fa.store.sqlite import database_path
+async def _run(settings: Settings, key: Vault, journal: Journal, got: _Sockets, worker: int) -> None:
+    from radiusd2fa.running import Daemon
 
-    listeners = [_bound(UdpListener, endpoint.host, endpoint.port) for endpoint in settings.listen]
-    path = database_path(settings.store)
-    store = Store(path, key, lambda text: journal.note("error", "store.alarm", error=text))
-    factors = find_functions(settings.rules.factors())
-    primaries = {backend.name: _opened(backend, journal) for backend in settings.backends}
-    server = Server(settings, factors, primaries, journal, store)
-    loop = asyncio.get_running_loop()
-    asked_to_stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked_to_stop.set)
-    loop.add_signal_handler(
-        signal.SIGHUP,
-        lambda: journal.note("warning", "server.no_reload", message="restart the daemon to read the settings again"),
-    )
-    for warning in settings.warnings:
-        journal.note("warning", "settings.warning", message=warning)
-    for listener in listeners:
-        server.listen(listener)
-        host, port = listener.address[:2]
-        journal.note("info", "server.listening", address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-    journal.note("info", "server.started", version=__version__, pid=os.getpid(), database=path)
-    _spare_the_collector()
-    _notify("READY=1")
-    keeping_watch = asyncio.create_task(_watchdog())
-    await asked_to_stop.wait()
-    _notify("STOPPING=1")
-    keeping_watch.cancel()
-    await server.stop()
-    counted = " ".join(f"{what}={count}" for what, count in sorted(server.counters.items()) if count)
-    journal.note("info", "server.stopped", message=counted or "nothing came in")
+    await Daemon(settings, key, journal, worker).run(got.places, got.control, got.inherited)
 
 
-def _opened(settings: BackendSettings, journal: Journal) -> Primary:
-    from radiusd2fa.primary import open_primary
+def _become_supervisor(settings: Settings, got: _Sockets) -> None:
+    from radiusd2fa import handover, supervisor
+    from radiusd2fa.listeners.places import dealt
 
-    try:
-        return open_primary(settings, lambda level, text: journal.note(level, "primary.note", message=text))
-    except OSError as error:
-        wrong_usage(f"{settings.name}: {error.strerror or error}")
-    except ValueError as error:
-        wrong_usage(f"{settings.name}: {error}")
-
-
-def _bound(listener: type[UdpListener], host: str, port: int) -> UdpListener:
-    try:
-        return listener(host, port)
-    except OSError as error:
-        wrong_usage(f"listen.udp: cannot bind {host} port {port}: {error.strerror}; is another daemon running?")
+    hands = [[one.fileno() for one in hand] for hand in dealt(got.places, settings.workers)]
+    others = [] if got.control is None else [(handover.CONTROL, got.control.fileno())]
+    if got.inherited is not None:
+        others.append((handover.PREDECESSOR, got.inherited.predecessor.fileno()))
+    supervisor.become(settings.path, hands, others)
 
 
-def _spare_the_collector() -> None:
-    """Nothing of a login is in a reference cycle: look for cycles seldom, and never among what the start has made."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+@dataclass(frozen=True, slots=True)
+class _Sockets:
+    """What the daemon needs to be reached."""
+
+    places: list[Place]
+    control: socket.socket | None
+    """On which the next daemon will ask."""
+    inherited: Inheritance | None
 
 
-async def _watchdog() -> None:
-    """While the loop turns, systemd hears of it at twice the pace that it asked for."""
-    period = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
-    while period:
-        _notify("WATCHDOG=1")
-        await asyncio.sleep(period / 2)
+@contextmanager
+def _sockets(settings: Settings, journal: Journal, take_over: bool, worker: int) -> Iterator[_Sockets]:
+    """Take what was given, and bind the rest; all is closed in the end."""
+    from radiusd2fa import handover, systemd
+    from radiusd2fa.listeners.places import fill, places, tell_mismatches
 
-
-def _notify(state: str) -> None:
-    """Tell systemd, when it listens: one datagram to $NOTIFY_SOCKET (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to:
-        to.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
+    with ExitStack() as opened:
+        given = [opened.enter_context(one) for _, one in systemd.take_sockets()]
+        inherited = handover.ask(settings.path) if take_over and not given else None
+        if inherited is not None:
+            given = [opened.enter_context(one) for one in inherited.sockets]
+            opened.enter_context(inherited.control)
+            opened.enter_context(inherited.predecessor)
+        found, surplus = places(settings.listen, given)
+        if given and inherited is None and not worker:
+            tell_mismatches(found, surplus, lambda text: journal.note("warning", "settings.warning", message=text))
+        for one in surplus:
+            one.close()
+        for place in found:
+            where = f"{place.endpoint.host} port {place.endpoint.port}"
+            try:
+                fill(place, 1 if worker else settings.workers)
+            except OSError as error:
+                wrong_usage(f"listen.udp: cannot bind {where}: {error.strerror}; is another daemon running?")
+            finally:
+                for one in place.sockets:
+                    opened.enter_context(one)
+        control = None
+        if inherited is not None:
+            control = inherited.control
+        elif not worker:
+            control = handover.offer(settings.path)
+            if control is None:
+                message = "another process has this daemon's name: `serve --take-over` will not find this one"
+                journal.note("warning", "server.no_handover", message=message)
+            else:
+                opened.enter_context(control)
+        yield _Sockets(found, control, inherited)

@@ -25,6 +25,7 @@ from radiusd2fa.cli.announcing import announced
 if TYPE_CHECKING:  # loaded when a command runs, so that `--help` stays quick
     from radiusd2fa.settings import Settings
     from radiusd2fa.store.administration import Administration
+    from radiusd2fa.store.archiving import Archiving
     from radiusd2fa.store.figures import Figures
     from radiusd2fa.store.keyring import Keyring
     from radiusd2fa.store.registry import Registry
@@ -104,22 +105,35 @@ def site_figures(path: Path) -> Iterator[Figures]:
 
 
 @contextmanager
+def site_audit(path: Path) -> Iterator[Archiving]:
+    """Open the store to look at its audit, or to rotate it."""
+    from radiusd2fa.store.archiving import Archiving
+
+    with _opened(Archiving, path) as audit:
+        yield audit
+
+
+@contextmanager
 def _opened(kind: type[Desk], path: Path) -> Iterator[Desk]:
     """Open the store for administration; refusals end the command with 1, a broken site with 2."""
     from sqlalchemy.exc import DBAPIError
 
     from radiusd2fa import vault
     from radiusd2fa.cli import roles
+    from radiusd2fa.store.address import address
     from radiusd2fa.store.administration import RefusedError
-    from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, database_path
+    from radiusd2fa.store.chains import administration_of
+    from radiusd2fa.store.connecting import one_line
+    from radiusd2fa.store.errors import StoreError, StoreUnavailableError
 
     settings = site_settings(path)
     who, command = administrator(settings), _command()
     _refuse_foreign_configuration(settings, who)
     why = roles.refusal(settings.administrators, who, command)
     try:
-        key, database = vault.load(settings.vault_key), database_path(settings.store)
-        with announced(settings.syslog) as tell, kind(database, key, who.name, tell=tell) as desk:
+        key, store = vault.load(settings.vault_key), address(settings.store)
+        chain = administration_of(settings.node)
+        with announced(settings.syslog) as tell, kind(store, key, who.name, chain=chain, tell=tell) as desk:
             if why is not None:
                 desk.refused(command, now())
                 refuse(why)
@@ -127,7 +141,7 @@ def _opened(kind: type[Desk], path: Path) -> Iterator[Desk]:
     except (RefusedError, StoreUnavailableError) as error:
         refuse(str(error))
     except DBAPIError as error:
-        refuse(f"the database could not do it: {error.orig}; is the disk full, or another change at work?")
+        refuse(f"the database could not do it: {one_line(error.orig)}; is the disk full, or another change at work?")
     except (StoreError, vault.VaultError) as error:
         wrong_usage(str(error))
 
@@ -148,12 +162,14 @@ def _write_down(settings: Settings, who: Administrator, command: str) -> None:
     from sqlalchemy.exc import DBAPIError
 
     from radiusd2fa import vault
+    from radiusd2fa.store.address import address
     from radiusd2fa.store.administration import Administration
-    from radiusd2fa.store.sqlite import StoreError, database_path
+    from radiusd2fa.store.chains import administration_of
+    from radiusd2fa.store.errors import StoreError
 
     with suppress(StoreError, vault.VaultError, DBAPIError), announced(settings.syslog) as tell:
-        key, database = vault.load(settings.vault_key), database_path(settings.store)
-        with Administration(database, key, who.name, tell=tell) as desk:
+        key, chain = vault.load(settings.vault_key), administration_of(settings.node)
+        with Administration(address(settings.store), key, who.name, chain=chain, tell=tell) as desk:
             desk.refused(command, now())
 
 

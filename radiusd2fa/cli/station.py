@@ -26,7 +26,7 @@ def station(
     """Show the logins that wait for a touch here, and take the touch. Enter turns one away; Ctrl-C ends."""
     from radiusd2fa.laptop.screen import Ended, Screen, open_terminal
     from radiusd2fa.station import StationDesk
-    from radiusd2fa.store.sqlite import database_path
+    from radiusd2fa.store.address import address
 
     settings = site_settings(ctx.obj)
     here = next((one for one in settings.stations if one.name == name), None)
@@ -42,7 +42,7 @@ def station(
     desk = StationDesk(
         rules,
         settings.rules.fido,
-        database_path(settings.store),
+        address(settings.store),
         lambda: _keys_of(here),
         Screen(open_terminal()),
         trouble=lambda: _trouble_of(here),

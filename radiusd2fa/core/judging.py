@@ -6,7 +6,7 @@ that counts the same work is done for nobody. What makes an answer right: RFC 42
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from typing import Final
 
@@ -61,14 +61,16 @@ class Judgement:
     notes: tuple[NoteResyncCandidate, ...] = ()
 
 
-def usable_tokens(facts: Facts) -> tuple[Token, ...]:
+def usable_tokens(facts: Facts) -> Sequence[Token]:
     """The tokens that may speak for this user now, in the rule's order. Locked and disabled users have none."""
     order = facts.rule.kinds
     user = facts.known.user
     if user is None or not user.enabled or user.locked_until > facts.now:
         return ()
-    tokens = [token for token in working_tokens(facts) if token.kind in order]
-    return tuple(sorted(tokens, key=lambda token: order.index(token.kind))) if len(tokens) > 1 else tuple(tokens)
+    tokens = [token for token in user.tokens if token.kind in order and is_usable(token, facts.now)]
+    if len(tokens) > 1:
+        tokens.sort(key=lambda token: order.index(token.kind))
+    return tokens
 
 
 def working_tokens(facts: Facts) -> list[Token]:

@@ -24,28 +24,26 @@ MIN_SEED_OCTETS: Final = 10
 MAX_SEED_OCTETS: Final = 128
 """The longest hash block; longer seeds add nothing (RFC 2104 3)."""
 
-_HASHES: Final[dict[str, Callable[..., Any]]] = {
-    "sha1": hashlib.sha1,
-    "sha256": hashlib.sha256,
-    "sha512": hashlib.sha512,
+_HASHES: Final[dict[str, tuple[Callable[..., Any], int]]] = {
+    "sha1": (hashlib.sha1, 64),
+    "sha256": (hashlib.sha256, 64),
+    "sha512": (hashlib.sha512, 128),
 }
+"""Each with the octets of its block (RFC 2104 2)."""
 
 CodeMaker = Callable[[int], bytes]
 
 
 def code_maker(secret: bytes, algorithm: str, digits: int) -> CodeMaker:
     """Return a function from counter to code (RFC 4226 5.3); the HMAC key is prepared once for a whole window."""
-    new = _HASHES[algorithm]
-    block = new().block_size
+    new, block = _HASHES[algorithm]
     key = (new(secret).digest() if len(secret) > block else secret).ljust(block, b"\0")
-    inner, outer = new(key.translate(hmac.trans_36)), new(key.translate(hmac.trans_5C))
+    inner, outer = key.translate(hmac.trans_36), key.translate(hmac.trans_5C)
     modulus = 10**digits
 
     def code(counter: int) -> bytes:
-        first, second = inner.copy(), outer.copy()
-        first.update(counter.to_bytes(8, "big"))
-        second.update(first.digest())
-        digest: bytes = second.digest()
+        # hashing the padded key again costs less than copying a hash that has read it
+        digest: bytes = new(outer + new(inner + counter.to_bytes(8, "big")).digest()).digest()
         # "Let OffsetBits be the low-order 4 bits of String[19]": the last octet, whatever the hash's length
         offset = digest[-1] & 0x0F
         number = int.from_bytes(digest[offset : offset + 4], "big") & 0x7FFFFFFF

@@ -8,30 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import field
-from typing import Any, Final
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, Self
 
-from radiusd2fa.core.record import record
+from radiusd2fa.listeners.binding import bind
+from radiusd2fa.listeners.recvmmsg import AT_ONCE, Address, Ancillary, Reader, ask_for_times
+from radiusd2fa.listeners.recvmmsg import Datagram as Datagram  # part of this file's own interface
 
-Address = tuple[Any, ...]
-
-_BATCH: Final = 64
-_LONGEST: Final = 4097
-"""One octet more than a RADIUS packet can have."""
+_MOST_BATCHES: Final = 64
+"""As many datagrams as can wait to be judged: what is read late is better let go than what nobody has looked at."""
 _RECEIVE_BUFFER: Final = 4 << 20
+_SO_RCVBUFFORCE: Final = 33
+"""asm-generic/socket.h: more than net.core.rmem_max, for whoever may."""
 _IP_PKTINFO: Final = getattr(socket, "IP_PKTINFO", 8)
-_ANCILLARY_ROOM: Final = socket.CMSG_SPACE(20)
-
-
-@record
-class Datagram:
-    """What came in, from where, and at which of our addresses (empty when the socket has only one)."""
-
-    octets: bytes = field(repr=False)
-    source: Address
-    asked: Sequence[tuple[int, int, bytes]] = ()
-
 
 Receive = Callable[["UdpListener", list[Datagram]], None]
 
@@ -41,29 +31,41 @@ class UdpListener:
 
     def __init__(self, host: str, port: int) -> None:
         """Bind; OSError when the address is taken or not ours. Port 0 lets the kernel choose."""
-        family, _, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICHOST
-        )[0]
-        self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        opened = bind(host, port)
         try:
-            if family == socket.AF_INET6:
-                self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-            self._socket.bind(address)
-            self._wildcard = address[0] in {"0.0.0.0", "::"}  # noqa: S104 - asked, not bound
-            if self._wildcard and family == socket.AF_INET6:
-                self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-            elif self._wildcard:
-                self._socket.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+            self._take_over(opened)
         except OSError:
-            self._socket.close()
+            opened.close()
             raise
-        self.address: Address = self._socket.getsockname()
+
+    @classmethod
+    def on(cls, bound: socket.socket) -> Self:
+        """Serve a socket that somebody else has bound; it is this listener's from now on."""
+        listener = cls.__new__(cls)
+        bound.setblocking(False)
+        listener._take_over(bound)  # noqa: SLF001 - another of this very class
+        return listener
+
+    def _take_over(self, bound: socket.socket) -> None:
+        self.address: Address = bound.getsockname()
+        wildcard = self.address[0] in {"0.0.0.0", "::"}  # noqa: S104 - asked, not bound
+        if wildcard and bound.family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        elif wildcard:
+            bound.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        _make_room(bound)
+        with suppress(OSError):  # without times every datagram counts as new
+            ask_for_times(bound)
+        self._reader = Reader(bound, wildcard=wildcard)
+        self._socket = bound
+
+    def fileno(self) -> int:
+        """Return the descriptor, for whoever takes the socket over."""
+        return self._socket.fileno()
 
     def start(self, loop: asyncio.AbstractEventLoop, receive: Receive) -> None:
         """Hand each batch to ``receive`` from now on."""
-        read = self._read_with_asked if self._wildcard else self._read
-        loop.add_reader(self._socket, lambda: receive(self, read()))
+        loop.add_reader(self._socket, lambda: receive(self, self.read()))
 
     def stop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Take nothing more in; replies can still leave."""
@@ -77,37 +79,34 @@ class UdpListener:
         """Answer a datagram; False when the network would not take it."""
         try:
             if to.asked:
-                self._socket.sendmsg([octets], to.asked, 0, to.source)
+                self._socket.sendmsg([octets], map(_answer_from, to.asked), 0, to.source)
             else:
                 self._socket.sendto(octets, to.source)
         except OSError:
             return False
         return True
 
-    def _read(self) -> list[Datagram]:
-        batch: list[Datagram] = []
-        receive = self._socket.recvfrom
-        try:
-            while len(batch) < _BATCH:
-                batch.append(Datagram(*receive(_LONGEST)))
-        except BlockingIOError:
-            pass
-        except OSError:  # an ICMP error of an earlier reply; the socket goes on
-            pass
-        return batch
-
-    def _read_with_asked(self) -> list[Datagram]:
-        batch: list[Datagram] = []
-        try:
-            while len(batch) < _BATCH:
-                octets, ancillary, _, source = self._socket.recvmsg(_LONGEST, _ANCILLARY_ROOM)
-                batch.append(Datagram(octets, source, [_answer_from(entry) for entry in ancillary]))
-        except OSError:  # BlockingIOError: drained; else an ICMP error of an earlier reply
-            pass
+    def read(self) -> list[Datagram]:
+        """Empty the socket, but for what an endless flood adds meanwhile."""
+        batch = self._reader.read()
+        if len(batch) == AT_ONCE:
+            for _ in range(_MOST_BATCHES - 1):
+                more = self._reader.read()
+                batch += more
+                if len(more) < AT_ONCE:
+                    break
         return batch
 
 
-def _answer_from(entry: tuple[int, int, bytes]) -> tuple[int, int, bytes]:
+def _make_room(bound: socket.socket) -> None:
+    """Let some thousand datagrams wait while a group of logins is written; what does not fit, the kernel drops."""
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+    except OSError:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+
+
+def _answer_from(entry: Ancillary) -> Ancillary:
     """Turn "arrived at this address" into "leave from it": for IPv4 the interface and header address are for us."""
     level, kind, data = entry
     if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import field
 from importlib import import_module
+from math import inf
 from typing import Protocol
 
 from radiusd2fa.core.model import PrimaryAnswer, Relay, User
@@ -35,6 +36,10 @@ class Question:
     """The attributes of the Access-Request, for a backend that passes some on."""
     relay: Relay | None = None
     """The question that ``password`` answers, when an upstream server has asked one."""
+    client: str = ""
+    """Whose people share a queue: the name of the client that asks."""
+    until: float = inf
+    """On the loop's clock: nobody waits for the answer any more, and nobody need be asked."""
 
 
 class Primary(Protocol):

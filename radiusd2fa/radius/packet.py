@@ -7,14 +7,15 @@ RFC 2865 sections 3, 4 and 5.2; RFC 3579 section 3.2 (Message-Authenticator); RF
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
 from enum import IntEnum
 from functools import lru_cache, partial
 from hashlib import md5
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
+from radiusd2fa.core.record import record
 from radiusd2fa.radius.attributes import MAX_VALUE, Attribute
 
 if TYPE_CHECKING:
@@ -66,15 +67,14 @@ _ACCESS_ACCEPT: Final = Code.ACCESS_ACCEPT.value
 _ACCESS_REJECT: Final = Code.ACCESS_REJECT.value
 _STATUS_SERVER: Final = Code.STATUS_SERVER.value
 
-_JUDGED: Final = {
+_ONCE: Final = {
     _USER_NAME: "two_user_names",
     _USER_PASSWORD: "two_user_passwords",
     _CHAP_PASSWORD: "two_chap_passwords",
     Attribute.STATE.value: "two_states",
     _MESSAGE_AUTHENTICATOR: "two_message_authenticators",
-    _EAP_MESSAGE: "",  # may come in pieces
 }
-"""Attributes that decide whether a packet is sound, and the name of the fault when one comes twice."""
+"""Attributes that come once, and the name of the fault when one comes twice."""
 
 
 class MalformedPacket(Exception):  # noqa: N818  what it is, not that it is an error
@@ -89,7 +89,7 @@ class OversizedReply(ValueError):  # noqa: N818
     """The reply would pass 4096 octets, or outgrow its request by over 512: too much Proxy-State can cause it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Packet:
     """A sound Access-Request or Status-Server, not yet known to be genuine."""
 
@@ -98,6 +98,8 @@ class Packet:
     authenticator: bytes = field(repr=False)
     attributes: tuple[tuple[int, bytes], ...] = field(repr=False)
     """Type and value, in the order of the wire."""
+    values: Mapping[int, bytes] = field(repr=False, compare=False)
+    """The first value of each type."""
     raw: bytes = field(repr=False)
     """The packet without padding."""
     message_authenticator_at: int = 0
@@ -105,14 +107,11 @@ class Packet:
 
     def first(self, kind: int) -> bytes | None:
         """The value of the first attribute of a type, or None."""
-        for number, value in self.attributes:
-            if number == kind:
-                return value
-        return None
+        return self.values.get(kind)
 
     def all(self, kind: int) -> tuple[bytes, ...]:
         """The values of all attributes of a type, in the order of the wire."""
-        return tuple([value for number, value in self.attributes if number == kind])
+        return tuple([value for number, value in self.attributes if number == kind]) if kind in self.values else ()
 
 
 # --- decoding --------------------------------------------------------------------------------------------------------
@@ -136,7 +135,7 @@ def decode(datagram: bytes) -> Packet:
     raw = datagram[:length]
 
     attributes: list[tuple[int, bytes]] = []
-    sizes: dict[int, int] = {}  # of the attributes that are judged
+    values: dict[int, bytes] = {}
     signed_at = 0
     at, last = HEADER_LENGTH, length - 1
     while at < last:
@@ -146,41 +145,43 @@ def decode(datagram: bytes) -> Packet:
             raise MalformedPacket("attribute_type_zero")
         if size < 2:
             raise MalformedPacket("short_attribute")
-        if kind in _JUDGED:
-            if kind in sizes and _JUDGED[kind]:
-                raise MalformedPacket(_JUDGED[kind])
-            sizes[kind] = size - 2
+        end = at + size
+        value = raw[at + 2 : end]
+        if kind not in values:
+            values[kind] = value
             if kind == _MESSAGE_AUTHENTICATOR:
                 signed_at = at + 2
-        end = at + size
-        attributes.append((kind, raw[at + 2 : end]))
+        elif kind in _ONCE:
+            raise MalformedPacket(_ONCE[kind])
+        attributes.append((kind, value))
         at = end
         if len(attributes) > MAX_ATTRIBUTES:
             raise MalformedPacket("too_many_attributes")
     if at != length:
         raise MalformedPacket("cut_attribute")
-    if fault := _fault(code, sizes):
+    if fault := _fault(code, values):
         raise MalformedPacket(fault)
-    return Packet(code, identifier, raw[4:HEADER_LENGTH], tuple(attributes), raw, signed_at)
+    return Packet(code, identifier, raw[4:HEADER_LENGTH], tuple(attributes), values, raw, signed_at)
 
 
-def _fault(code: int, sizes: dict[int, int]) -> str:
-    """What is wrong with the judged attributes, given the octets in each one's value; "" when they are sound."""
-    password = sizes.get(_USER_PASSWORD)
-    chap = sizes.get(_CHAP_PASSWORD)
-    signature = sizes.get(_MESSAGE_AUTHENTICATOR)
-    if signature is not None and signature != _BLOCK:
+def _fault(code: int, values: Mapping[int, bytes]) -> str:
+    """What is wrong with the attributes that decide whether a packet is sound; "" when nothing is."""
+    name = values.get(_USER_NAME)
+    password = values.get(_USER_PASSWORD)
+    chap = values.get(_CHAP_PASSWORD)
+    signature = values.get(_MESSAGE_AUTHENTICATOR)
+    if signature is not None and len(signature) != _BLOCK:
         return "message_authenticator_length"
-    if sizes.get(_USER_NAME) == 0:
+    if name is not None and not name:
         return "empty_user_name"
-    if password is not None and (password % _BLOCK or not _BLOCK <= password <= MAX_PASSWORD):
+    if password is not None and (len(password) % _BLOCK or not _BLOCK <= len(password) <= MAX_PASSWORD):
         return "user_password_length"
-    if chap is not None and chap != 1 + _BLOCK:
+    if chap is not None and len(chap) != 1 + _BLOCK:
         return "chap_password_length"
     # RFC 2865 4.1: "An Access-Request MUST NOT contain both a User-Password and a CHAP-Password."
     if password is not None and chap is not None:
         return "two_kinds_of_password"
-    if _EAP_MESSAGE in sizes:
+    if _EAP_MESSAGE in values:
         # RFC 2869 5.13: "Access-Request packets including an EAP-Message attribute without a Message-Authenticator
         # attribute SHOULD be silently discarded by the RADIUS server."
         if signature is None:
@@ -190,7 +191,7 @@ def _fault(code: int, sizes: dict[int, int]) -> str:
     if code == _STATUS_SERVER:
         # RFC 5997 3: without a Message-Authenticator anybody could ask, in anybody's name.
         return "unsigned_status_server" if signature is None else ""
-    return "no_user_name" if _USER_NAME not in sizes else ""
+    return "no_user_name" if name is None else ""
 
 
 # --- what the shared secret signs ------------------------------------------------------------------------------------
@@ -209,7 +210,10 @@ def verify_message_authenticator(packet: Packet, secret: bytes) -> bool:
 
 def choose_secret(packet: Packet, secrets: Sequence[bytes]) -> bytes | None:
     """The first secret that verifies the packet, or None; a client has two while its secret is being changed."""
-    return next((secret for secret in secrets if verify_message_authenticator(packet, secret)), None)
+    for secret in secrets:
+        if verify_message_authenticator(packet, secret):
+            return secret
+    return None
 
 
 def _hmac_md5(secret: bytes, message: bytes) -> bytes:
@@ -253,7 +257,9 @@ def encode_reply(
         if code == _ACCESS_REJECT and kind != _REPLY_MESSAGE:
             raise ValueError(f"an Access-Reject cannot carry attribute {kind}")
     # RFC 2865 5.33: Proxy-State "MUST be returned unmodified in the Access-Accept, Access-Reject or Access-Challenge".
-    given = _attributes(attributes) + _attributes((_PROXY_STATE, value) for value in request.all(_PROXY_STATE))
+    given = _attributes(attributes)
+    if _PROXY_STATE in request.values:
+        given += _attributes([(_PROXY_STATE, value) for value in request.all(_PROXY_STATE)])
     length = HEADER_LENGTH + (_SIGNATURE_LENGTH if sign else 0) + len(given)
     # an Access-Accept goes to somebody who has proved who they are: nobody's amplifier
     if length > MAX_LENGTH or (code != _ACCESS_ACCEPT and length > len(request.raw) + MAX_AMPLIFICATION):
@@ -326,8 +332,10 @@ def hide_password(password: bytes, secret: bytes, authenticator: bytes) -> bytes
 
 def reveal_password(hidden: bytes, secret: bytes, authenticator: bytes) -> bytes:
     """The password in a User-Password of whole blocks, without the NULs at its end (an inner NUL stays)."""
-    blocks = [hidden[at : at + _BLOCK] for at in range(0, len(hidden), _BLOCK)]
-    mask = b"".join([_md5(secret + previous).digest() for previous in (authenticator, *blocks[:-1])])
+    mask, previous = b"", authenticator
+    for at in range(0, len(hidden), _BLOCK):
+        mask += _md5(secret + previous).digest()
+        previous = hidden[at : at + _BLOCK]
     return _xor(hidden, mask).rstrip(b"\0")
 
 

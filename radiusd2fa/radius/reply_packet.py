@@ -64,7 +64,7 @@ def read_reply(datagram: bytes, request: bytes, secret: bytes, *, require_messag
     if not hmac.compare_digest(expected, raw[4:HEADER_LENGTH]):
         raise MalformedPacket("wrong_response_authenticator")
     attributes, signature_at = _attributes(signed)
-    reply = Packet(code, identifier, raw[4:HEADER_LENGTH], attributes, signed, signature_at)
+    reply = Packet(code, identifier, raw[4:HEADER_LENGTH], attributes, dict(reversed(attributes)), signed, signature_at)
     if signature_at:
         if not verify_message_authenticator(reply, secret):
             raise MalformedPacket("wrong_message_authenticator")

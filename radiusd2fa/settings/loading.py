@@ -39,6 +39,7 @@ from radiusd2fa.settings.dictionaries import SHIPPED, load_dictionaries, shipped
 from radiusd2fa.settings.faults import Fault, SettingsError, dotted
 from radiusd2fa.settings.files import credentials_folder, open_to_others, read_small_file
 from radiusd2fa.settings.models import ClientSection, FidoSection, Root, SyslogSection
+from radiusd2fa.settings.node import this_host
 from radiusd2fa.settings.places import as_network
 from radiusd2fa.settings.profiles import Profile
 from radiusd2fa.settings.rules import GraceSection, RuleSection
@@ -65,7 +66,7 @@ MAX_FILE: Final = 1024 * 1024
 
 _SECTIONS: Final = ("vault", "primary", "hotp", "totp", "throttle", "challenge", "tokens", "syslog", "log")
 _DEFAULT_SECTIONS: Final[dict[str, Tree]] = {key: {} for key in _SECTIONS}
-_GENERIC: Final = Profile(name="", product="", timeout=0.0, tries=0, mschap_hint="", notes=())
+_GENERIC: Final = Profile(name="", product="", timeout=3.0, tries=3, mschap_hint="", notes=())
 """What a client is like of whose product nothing is said."""
 
 
@@ -214,7 +215,9 @@ def _settings(path: Path, root: Root, around: Surroundings, document: Document) 
     settings = Settings(
         path=path.absolute(),
         listen=root.listen.udp,
+        workers=root.workers,
         store=root.store,
+        node=root.node or this_host(),
         vault_key=root.vault.key_file,
         clients=clients,
         primary=primary,
@@ -294,6 +297,9 @@ def _client(name: str, section: ClientSection) -> ClientSettings:
         state_length=chosen("state_length"),
         max_reply=chosen("max_reply"),
         reply=section.reply,  # type: ignore[arg-type]  # looked up by the section itself
+        timeout=chosen("timeout"),
+        tries=profile.tries,
+        max_pps=section.max_pps,
     )
 
 

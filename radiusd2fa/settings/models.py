@@ -13,18 +13,19 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from radiusd2fa.core.attributes import ReplyAttribute
-from radiusd2fa.core.model import Flow
+from radiusd2fa.core.model import Flow, Nas
 from radiusd2fa.core.rules import MAX_PROMPT_LENGTH
 from radiusd2fa.radius.dictionary import DictionaryFault
-from radiusd2fa.settings import attributes, calendar, keys, places
+from radiusd2fa.settings import attributes, calendar, keys, places, stores
 from radiusd2fa.settings.backends import KINDS, AnyBackend
 from radiusd2fa.settings.custody import AdministratorsSection, TokensSection, somebody
 from radiusd2fa.settings.dictionaries import SHIPPED, load_dictionaries
+from radiusd2fa.settings.node import a_node
 from radiusd2fa.settings.places import FACILITIES, Destination
 from radiusd2fa.settings.profiles import PROFILES, Profile
 from radiusd2fa.settings.rules import RuleSection
 from radiusd2fa.settings.section import Section, each_once, one_of_two, some
-from radiusd2fa.settings.values import Endpoint, LogSettings, Network, SyslogSettings
+from radiusd2fa.settings.values import ClientSettings, Endpoint, LogSettings, Network, SyslogSettings
 from radiusd2fa.settings.windows import ChallengeSection, HotpSection, LanguageSection, ThrottleSection, TotpSection
 from radiusd2fa.settings.words import (
     Surroundings,
@@ -41,9 +42,11 @@ from radiusd2fa.settings.yaml_lines import Word
 
 SYSLOG: Final = SyslogSettings()
 LOG: Final = LogSettings()
+CLIENT: Final = ClientSettings(Nas(""), (), ())
 NOT_WRITTEN: Final = Path()
 MAX_STATION_NAME: Final = 32
 MAX_HOST_NAMES: Final = 12
+MAX_WORKERS: Final = 64
 SHORTEST_PROMPT: Final = 20
 _ENDINGS: Final = {"colon": ": ", "line": "\n", "none": ""}
 
@@ -102,6 +105,8 @@ class ClientSection(Section):
     prompt_attribute: Annotated[bool | None, yes_no] = None
     state_length: Annotated[int | None, choice({"32": 32, "22": 22})] = None
     max_reply: Annotated[int | None, whole(256, 4096)] = None
+    timeout: Annotated[float | None, duration(0.1, 60)] = None
+    max_pps: Annotated[int, whole(0, 1_000_000)] = CLIENT.max_pps
     reply: Annotated[attributes.Pairs, attributes.written] = Field(default=(), validate_default=True)
     password_encoding: Annotated[str | None, reader(places.an_encoding)] = None
     strip_realm: Annotated[bool | None, yes_no] = None
@@ -254,8 +259,10 @@ class Root(Section):
     """The whole file."""
 
     listen: ListenSection
-    store: Annotated[str, reader(places.a_store)]
+    store: Annotated[str, reader(stores.a_store)]
+    node: Annotated[str | None, reader(a_node)] = None
     vault: VaultSection
+    workers: Annotated[int, whole(1, MAX_WORKERS)] = 1
     dictionaries: Annotated[tuple[Annotated[Path, reader(keys.a_file)], ...], AfterValidator(_readable)] = ()
     time_zone: Annotated[str | None, reader(calendar.a_zone)] = None
     networks: dict[Annotated[str, reader(_network_name)], NamedNetworks] = Field(default_factory=dict)

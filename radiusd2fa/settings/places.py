@@ -1,6 +1,6 @@
-"""How one word of the file becomes something outside it: an address, a network, a store, a file, a shared secret.
+"""How one word of the file becomes something outside it: an address, a network, a file, a shared secret.
 
-Only files of secrets are opened here; no name is resolved, no socket bound, no store touched.
+Only files of secrets are opened here; no name is resolved, no socket bound.
 RFC 2865 3 (clients are known by source address and shared secret), RFC 5424 6.2.1 (facilities).
 """
 
@@ -34,7 +34,6 @@ FACILITIES: Final = {
 
 _ENDPOINT: Final = re.compile(r"(?:\[([^\]\[]+)\]|([^:\]\[]+)):([0-9]{1,5})")
 _SYSLOG: Final = re.compile(r"(udp|tcp)://(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
-_LATER_STORES: Final = ("postgresql:", "postgresql+", "postgres:", "postgres+")
 _IPV4_MAPPED: Final = IPv6Network("::ffff:0:0/96")
 _ONE_CHARACTER_PER_OCTET: Final = re.compile(r"iso8859-(?:[1-9]|1[0-6])|cp125[0-8]|cp437|cp850|koi8-[ru]")
 
@@ -114,22 +113,7 @@ def a_destination(word: Word, around: Surroundings) -> Destination:
     return Destination(cast("Literal['udp', 'tcp']", found[1]), path="", host=found[2] or found[3], port=int(found[4]))
 
 
-# --- the store and the vault -----------------------------------------------------------------------------------------
-
-
-def a_store(word: Word, around: Surroundings) -> str:
-    """Read an SQLAlchemy URL, and make its path absolute."""
-    url = a_text(word, around)
-    if url.startswith(_LATER_STORES):
-        raise refused("names PostgreSQL, which is not in this version", "write sqlite:///radiusd2fa.db")
-    prefix, _, path = url.partition("sqlite:///")
-    if prefix or not path or path.startswith(":") or path.endswith("/"):
-        remedy = "write sqlite:///FILE (beside this file) or sqlite:////DIRECTORY/FILE"
-        raise refused("is not the URL of an SQLite file", remedy)
-    absolute = str(_absolute(path, around))
-    if "?" in absolute:
-        raise refused("has a question mark in its path", "choose another name: SQLAlchemy would cut it there")
-    return f"sqlite:///{absolute}"
+# --- the vault -------------------------------------------------------------------------------------------------------
 
 
 def a_key_file(word: Word, around: Surroundings) -> Path:

@@ -61,6 +61,12 @@ class ClientSettings:
     """Octets that the device can read."""
     reply: tuple[ReplyAttribute, ...] = ()
     """What each Access-Accept carries, unless the rule says the same attribute."""
+    timeout: float = 3.0
+    """Seconds that it waits for a reply; an older request it has sent again, or given up."""
+    tries: int = 3
+    """How often it sends one request in all, ``timeout`` apart."""
+    max_pps: int = 10_000
+    """Packets that are judged of it in a second; 0: all."""
 
     def wire_state(self, handle: str) -> bytes:
         """Spell the handle of a challenge as this client's State."""
@@ -274,6 +280,8 @@ class Settings:
     log: LogSettings
     attestation: AttestationSettings | None = None
     """None: every key model may be registered."""
+    workers: int = 1
+    """Processes that share the addresses."""
     stations: tuple[StationSettings, ...] = ()
     backends: tuple[BackendSettings, ...] = ()
     """All that a rule can name, ``primary`` among them."""
@@ -285,6 +293,8 @@ class Settings:
     """Who may do what on the command line; None: whoever can open the files, everything."""
     dictionaries: tuple[Path, ...] = ()
     """Those of the site, which come on top of the package's."""
+    node: str = "node"
+    """What this daemon is called among those that share the store."""
     writer: int | None = field(default=None, compare=False)
     """The uid of who alone can change the file; None: others can too."""
     warnings: tuple[str, ...] = ()

@@ -7,27 +7,23 @@ It works while the daemon runs, and it is not on the way of a login: that is ``e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
-from pathlib import Path
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Row, create_engine, event, func, select
-from sqlalchemy.engine import Engine
+from sqlalchemy import Connection, Row, func, select
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import NullPool
 
+from radiusd2fa.core.chain import Checkpoint
 from radiusd2fa.core.model import Event, Token, TokenState
+from radiusd2fa.store.address import Address
 from radiusd2fa.store.chains import ADMINISTRATION, Chain, load_chain, save_chain
-from radiusd2fa.store.engine import check_vault
-from radiusd2fa.store.schema import tokens, users
-from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError, connect
-from radiusd2fa.store.statements import EVENT, event_row
+from radiusd2fa.store.connecting import How, check_vault, one_line, open_engine, put, transaction
+from radiusd2fa.store.schema import EVENT_COLUMNS, events, tokens, users
+from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError
+from radiusd2fa.store.statements import event_row
 from radiusd2fa.vault import Vault
 
-_BUSY_TIMEOUT: Final = 5.0
-
-_LOOKING: Final = "radiusd2fa_looking"
-"""The option of a connection that is to read only: a lock of its own would make logins wait."""
+_CHAINED: Final = (*(column.name for column in EVENT_COLUMNS), "chain", "sequence", "hash")
 
 NOT_TOLD: Final = frozenset({"token.imported"})
 """Rows that come by the thousand: they stand in the audit, and one row that counts them goes out."""
@@ -46,22 +42,33 @@ class RefusedError(StoreError):
 class Administration:
     """An open store. ``actor`` goes into each audit row, ``now`` into each change.
 
-    ``tell`` hears of each row once it is committed: it must neither wait nor fail.
+    ``chain`` is the hash chain that its rows go to. ``tell`` hears of each row, and of what signs them, once they are
+    committed: it must neither wait nor fail.
     """
 
+    _changes = How.CHANGING
+
     def __init__(
-        self, path: Path, vault: Vault, actor: str, *, tell: Callable[[Event], object] = lambda _: None
+        self,
+        address: Address,
+        vault: Vault,
+        actor: str,
+        *,
+        chain: str = ADMINISTRATION,
+        tell: Callable[[Event | Checkpoint], object] = lambda _: None,
     ) -> None:
-        with closing(connect(path, busy_timeout=_BUSY_TIMEOUT)) as probe:
-            check_vault(probe, vault, path)  # what is sealed under another key no login could open
+        self._address = address
         self._vault = vault
         self._actor = actor
+        self._chain_name = chain
         self._tell = tell
-        self._written: list[Event] = []
-        """The audit rows of the open transaction."""
+        self._written: list[Event | Checkpoint] = []
+        """The audit rows of the open transaction, and what signs them."""
         self._chain: Chain | None = None
         """Where the last of them ends the chain."""
-        self._engine = _engine(path)
+        self._engine = open_engine(address)
+        with self._looking() as connection:
+            check_vault(connection, vault, address)
 
     def __enter__(self) -> Self:
         return self
@@ -69,12 +76,12 @@ class Administration:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self._engine.dispose()
         if isinstance(error, OperationalError):  # locked, full or gone: not the fault of what was asked
-            raise StoreUnavailableError(f"the database does not answer now ({error.orig}); try again") from error
+            raise unavailable(error) from error
 
     @contextmanager
     def _looking(self) -> Iterator[Connection]:
         """Read as of one moment, and hold up nobody who writes meanwhile."""
-        with self._engine.connect().execution_options(**{_LOOKING: True}) as connection:
+        with self._engine.connect() as connection, transaction(connection, How.LOOKING):
             yield connection
 
     @contextmanager
@@ -125,51 +132,46 @@ class Administration:
     def _note_many(self, connection: Connection, rows: Sequence[Event]) -> None:
         """Write audit rows into the open transaction; whoever calls it tells of them."""
         chain = self._end_of_chain(connection)
-        linked = [event_row(row) + chain.link(row) for row in rows]
-        if linked:
-            connection.exec_driver_sql(EVENT, linked)
+        put(connection, events.name, _CHAINED, [event_row(row) + chain.link(row) for row in rows])
 
     @contextmanager
-    def _transaction(self, on: Connection | None = None) -> Iterator[Connection]:
+    def _transaction(self, on: Connection | None = None, how: How | None = None) -> Iterator[Connection]:
         """A change that writes its audit rows itself, with `_note`; they are told once they are committed.
 
         ``on`` is a connection that has tables of its own.
         """
         self._written.clear()
         self._chain = None
-        with nullcontext(on) if on is not None else self._engine.connect() as connection, connection.begin():
+        with (
+            nullcontext(on) if on is not None else self._engine.connect() as connection,
+            transaction(connection, how or self._changes),
+        ):
+            check_vault(connection, self._vault, self._address)  # it may have been exchanged since we began
             yield connection
             self._save_chain(connection)
         for row in self._written:
-            if row.name not in NOT_TOLD:
+            if isinstance(row, Checkpoint) or row.name not in NOT_TOLD:
                 self._tell(row)
         self._written.clear()
 
     def _end_of_chain(self, connection: Connection) -> Chain:
         if self._chain is None:
-            self._chain = load_chain(connection, ADMINISTRATION)
+            self._chain = load_chain(connection, self._chain_name)
         return self._chain
 
     def _save_chain(self, connection: Connection) -> None:
         if self._chain is not None:
-            save_chain(connection, self._chain, self._vault)
+            self._written.append(save_chain(connection, self._chain, self._vault))
 
     def refused(self, what: str, now: float) -> None:
         """Write down that somebody has asked for what their role does not allow."""
-        with self._transaction() as connection:
+        with self._transaction(how=How.CHANGING) as connection:
             self._note(connection, "administration.refused", now, reason=what, outcome="refused")
 
 
-def _engine(path: Path) -> Engine:
-    engine = create_engine(
-        "sqlite://", creator=lambda: connect(path, busy_timeout=_BUSY_TIMEOUT), poolclass=NullPool, hide_parameters=True
-    )
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(_LOOKING) else "BEGIN IMMEDIATE")
-
-    return engine
+def unavailable(error: OperationalError) -> StoreUnavailableError:
+    """Say that the store could not do it now, whatever was asked."""
+    return StoreUnavailableError(f"the database does not answer now ({one_line(error.orig)}); try again")
 
 
 def find_user(connection: Connection, name: str) -> Row[Any]:

@@ -7,21 +7,19 @@ code in twice.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause
 
 from radiusd2fa.core.model import Event
 from radiusd2fa.core.record import record
 from radiusd2fa.imports.seeds import Flaw, Seed, checked
 from radiusd2fa.store.administration import Administration, RefusedError
+from radiusd2fa.store.connecting import How, lock_logins, transaction
 from radiusd2fa.store.incoming import COPY_TOKENS, RAISE, TAKEN_IN, TO_RAISE, Clashes, Incoming
 from radiusd2fa.store.sealing import what_makes_codes
-from radiusd2fa.store.sqlite import StoreUnavailableError
 
 MOST_AT_ONCE: Final = 100_000
 """Tokens. A login waits for the database two seconds at most, and so many take about one (bench/deliveries.py)."""
@@ -83,8 +81,8 @@ class Deliveries(Administration):
                 f"{len(seeds):,} tokens at once would make logins wait; split the file into parts of {MOST_AT_ONCE:,}"
             )
         marks = [self._vault.fingerprint(what_makes_codes(seed.kind, seed.secret, seed.algorithm)) for seed in seeds]
-        with self._own_connection() as (connection, database):
-            incoming = Incoming(database, self._vault, seeds, marks)
+        with self._engine.connect() as connection:
+            incoming = Incoming(connection, self._vault, seeds, marks)
             incoming.mark_old_seeds(lambda done, of: progress(Step.COMPARING, done, of), write=not dry_run)
             clashes = incoming.clashes()
             known = clashes.same if skip_known else frozenset()
@@ -96,48 +94,37 @@ class Deliveries(Administration):
             if dry_run or not (coming or raised):
                 return TakenIn(len(coming), known, raised)
             incoming.seal(coming, lambda done: progress(Step.SEALING, done, len(coming)))
+            why = batch or source
+            with transaction(connection, How.ASIDE):
+                imported = self._rows(connection, "token.imported", now, TAKEN_IN, why)
             rows = len(coming) + len(raised)
             progress(Step.WRITING, 0, rows)
-            with self._transaction(connection):
+            with self._transaction(connection, How.BESIDE):
                 if not incoming.still(clashes, len(coming)):
                     raise RefusedError(
                         "somebody has changed people or tokens of this delivery meanwhile, so nothing was taken in; "
                         "give the command again"
                     )
+                self._note_many(connection, imported)
+                if raised or any(seeds[number].user is not None for number in coming):
+                    lock_logins(connection)  # from here on rows are written that a login may write too
                 placed = {"now": now, "batch": batch, "box": box, "delivered": delivered}
-                connection.execute(text(COPY_TOKENS), placed)
-                why = batch or source
-                self._note_each(connection, "token.imported", now, TAKEN_IN, why)
+                connection.execute(COPY_TOKENS, placed)
                 if raised:
                     raised = incoming.still_ahead()
-                    self._note_each(connection, "token.counter_raised", now, TO_RAISE, why)
-                    connection.execute(text(RAISE))
+                    self._note_many(connection, self._rows(connection, "token.counter_raised", now, TO_RAISE, why))
+                    connection.execute(RAISE)
                 forward = f", {len(raised)} moved forward" if raised else ""
                 self._note(connection, "tokens.imported", now, reason=f"{len(coming)} of {why}{forward}")
             progress(Step.WRITING, rows, rows)
         return TakenIn(len(coming), known, raised)
 
-    def _note_each(self, connection: Connection, what: str, now: float, which: str, why: str) -> None:
-        """Write an audit row for each token that a statement names, by owner, kind and serial."""
-        self._note_many(
-            connection,
-            [
-                Event(
-                    now, what, "", "", user, factor=kind, serial=serial, outcome="done", reason=why, actor=self._actor
-                )
-                for user, kind, serial in connection.execute(text(which))
-            ],
-        )
-
-    @contextmanager
-    def _own_connection(self) -> Iterator[tuple[Connection, sqlite3.Connection]]:
-        """One connection, and what drives it: that locks nothing until a transaction is begun."""
-        try:
-            with self._engine.connect() as connection:
-                database: Any = connection.connection.driver_connection
-                yield connection, database
-        except sqlite3.OperationalError as error:
-            raise StoreUnavailableError(f"the database does not answer now ({error}); try again") from error
+    def _rows(self, connection: Connection, what: str, now: float, which: TextClause, why: str) -> list[Event]:
+        """Return an audit row for each token that a statement names, by owner, kind and serial."""
+        return [
+            Event(now, what, "", "", user, factor=kind, serial=serial, outcome="done", reason=why, actor=self._actor)
+            for user, kind, serial in connection.execute(which)
+        ]
 
 
 def _faults_within(seeds: Sequence[Seed], marks: Sequence[str]) -> dict[int, Flaw]:

@@ -7,13 +7,13 @@ be missed, or counted. Answers to no RFC.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Integer, Row, Select, and_, case, cast, create_engine, event, func, not_, or_, select
-from sqlalchemy.engine import Engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy import BigInteger, Row, Select, and_, case, func, not_, or_, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from radiusd2fa.core import sheets
 from radiusd2fa.core.model import Event, Token, TokenState
@@ -27,9 +27,8 @@ from radiusd2fa.reports.exceptions import (
 )
 from radiusd2fa.reports.records import Blocked, Deeds, Fallback, Grant, Holding, Logins, Person, Request
 from radiusd2fa.store.administration import Administration
+from radiusd2fa.store.connecting import How
 from radiusd2fa.store.schema import EVENT_COLUMNS, callers, events, grants, requests, tokens, users
-from radiusd2fa.store.sqlite import connect
-from radiusd2fa.vault import Vault
 
 MOST_DEEDS: Final = 10_000
 MOST_REFUSED: Final = 1000
@@ -37,7 +36,6 @@ MOST_REFUSED: Final = 1000
 QUARTER: Final = 900
 """Seconds: every time zone begins its day with a quarter of an hour."""
 
-_BUSY_TIMEOUT: Final = 5.0
 _ACCEPTED: Final = "access.accepted"
 _REJECTED: Final = "access.rejected"
 _OUTCOMES: Final = {_ACCEPTED: "accepted", _REJECTED: "rejected"}
@@ -83,20 +81,18 @@ _WAS_REFUSED: Final = and_(events.c.actor != "", events.c.name.endswith(REFUSED)
 class Figures(Administration):
     """An open store that is only read, as it was when the first question was asked."""
 
-    def __init__(
-        self, path: Path, vault: Vault, actor: str, *, tell: Callable[[Event], object] = lambda _: None
-    ) -> None:
-        super().__init__(path, vault, actor, tell=tell)
-        self._engine = _engine(path)
-        self._wrapping = len(vault.seal(0, b""))
-        self._first: dict[float, int] = {}
+    _changes = How.LOOKING
 
     def __enter__(self) -> Self:
-        self._connection = self._engine.connect()
+        self._wrapping = len(self._vault.seal(0, b""))
+        self._first: dict[float, int] = {}
+        with ExitStack() as opened:
+            self._connection = opened.enter_context(self._looking())
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._connection.close()
+        self._opened.close()
         super().__exit__(kind, error, trace)
 
     # --- as it is now -------------------------------------------------------------------------------------------------
@@ -153,7 +149,7 @@ class Figures(Administration):
 
     def times(self, since: float) -> tuple[tuple[str, float, int], ...]:
         """Return how many logins were accepted and rejected in each quarter of an hour."""
-        quarter = cast(events.c.time / QUARTER, Integer)
+        quarter = _Whole(events.c.time / QUARTER)
         asked = self._of(since, events.c.name, quarter, func.count()).where(_A_LOGIN).group_by(events.c.name, quarter)
         return tuple((_OUTCOMES[name], at * float(QUARTER), n) for name, at, n in self._connection.execute(asked))
 
@@ -220,17 +216,21 @@ class Figures(Administration):
         return self._first[since]
 
 
-def _engine(path: Path) -> Engine:
-    engine = create_engine(
-        "sqlite://", creator=lambda: connect(path, busy_timeout=_BUSY_TIMEOUT), poolclass=NullPool, hide_parameters=True
-    )
+class _Whole(FunctionElement[int]):
+    """The whole part of a time: SQLite has no floor() everywhere, and PostgreSQL rounds when it casts."""
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("PRAGMA query_only = ON")
-        connection.exec_driver_sql("BEGIN")  # whoever writes does not wait for us, nor we for them
+    inherit_cache = True
+    type = BigInteger()
 
-    return engine
+
+@compiles(_Whole, "sqlite")
+def _whole_of_sqlite(element: _Whole, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401 - of SQLAlchemy
+    return f"CAST({compiler.process(element.clauses, **how)} AS INTEGER)"
+
+
+@compiles(_Whole, "postgresql")
+def _whole_of_postgresql(element: _Whole, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401 - of SQLAlchemy
+    return f"CAST(floor({compiler.process(element.clauses, **how)}) AS BIGINT)"
 
 
 def _who(asked: str | None) -> str | None:

@@ -141,9 +141,14 @@ class Keyring(Administration):
             sealed = self._vault.seal(token_id, token.secret, user)
             connection.execute(update(tokens).where(tokens.c.id == token_id).values(sealed=sealed))
 
+    def belongs_to(self) -> str | None:
+        """Which RP ID the keys are registered for; None where there was never one."""
+        with self._looking() as connection:
+            return connection.execute(select(meta.c.value).where(meta.c.key == RP_ID)).scalar()
+
     def belong_to(self, rp_id: str) -> None:
         """Say which RP ID the keys are registered for; RefusedError where there are keys for another one."""
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             before = connection.execute(select(meta.c.value).where(meta.c.key == RP_ID)).scalar()
             if before == rp_id:
                 return

@@ -6,20 +6,21 @@ and shows no seed. RFC 4226 7.2: a code must not count twice.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Final
 
-from radiusd2fa.store.engine import check_vault
+from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy.exc import OperationalError
+
+from radiusd2fa.store.address import Address
+from radiusd2fa.store.connecting import How, check_vault, one_line, open_engine, transaction
+from radiusd2fa.store.schema import tokens
 from radiusd2fa.store.sealing import FOR_GOOD, owner_in_seal, what_makes_codes
-from radiusd2fa.store.sqlite import StoreUnavailableError, connect
+from radiusd2fa.store.sqlite import StoreUnavailableError
 from radiusd2fa.vault import Vault, VaultError
 
 FEW: Final = 500
 """Rows at a time: where the store itself is written, a login waits no longer than for these."""
-_BUSY_TIMEOUT: Final = 5.0
 
 Progress = Callable[[int, int], None]
 """Hears how many rows are done, of how many."""
@@ -27,23 +28,26 @@ Unopened = Callable[[VaultError], None]
 """Hears of a seed that does not open; what it raises ends the work."""
 
 
-def mark_all(path: Path, vault: Vault, progress: Progress, unopened: Unopened) -> int:
+def mark_all(address: Address, vault: Vault, progress: Progress, unopened: Unopened) -> int:
     """Mark every token that has no mark, and return how many these were; StoreError when the vault is not theirs."""
     try:
-        with closing(connect(path, busy_timeout=_BUSY_TIMEOUT)) as database:
-            check_vault(database, vault, path)
-            return sum(write_marks(database, some) for some in new_marks(database, vault, progress, unopened))
-    except sqlite3.OperationalError as error:
-        raise StoreUnavailableError(f"{path}: the database does not answer now ({error}); try again") from error
+        with open_engine(address).connect() as connection:
+            with transaction(connection, How.LOOKING):
+                check_vault(connection, vault, address)
+            return sum(write_marks(connection, some) for some in new_marks(connection, vault, progress, unopened))
+    except OperationalError as error:
+        why = one_line(error.orig)
+        raise StoreUnavailableError(f"{address}: the database does not answer now ({why}); try again") from error
 
 
 def new_marks(
-    database: sqlite3.Connection, vault: Vault, progress: Progress, unopened: Unopened
+    connection: Connection, vault: Vault, progress: Progress, unopened: Unopened
 ) -> Iterator[list[tuple[str, int]]]:
-    """Yield marks and ids of the tokens that have no mark, a few at a time."""
+    """Yield marks and ids of the tokens that have no mark, a few at a time, outside of any transaction."""
     last, done = 0, 0
-    (of,) = database.execute(_COUNT_UNMARKED).fetchone()
-    while rows := database.execute(_UNMARKED, (last, FEW)).fetchall():
+    with transaction(connection, How.LOOKING):
+        of = connection.execute(_COUNT_UNMARKED).scalar_one()
+    while rows := _unmarked(connection, last):
         last = rows[-1][0]
         marks = []
         for number, kind, algorithm, sealed in rows:
@@ -58,10 +62,16 @@ def new_marks(
         progress(done, of)
 
 
-def write_marks(database: sqlite3.Connection, marks: list[tuple[str, int]]) -> int:
+def _unmarked(connection: Connection, last: int) -> list[tuple[int, str, str, bytes]]:
+    with transaction(connection, How.LOOKING):
+        return [tuple(row) for row in connection.execute(_UNMARKED.where(tokens.c.id > last).limit(FEW))]
+
+
+def write_marks(connection: Connection, marks: list[tuple[str, int]]) -> int:
     """Keep some marks, and return how many."""
-    with transaction(database, "IMMEDIATE"):
-        database.executemany(_SET_MARK, marks)
+    if marks:
+        with transaction(connection, How.CHANGING):
+            connection.execute(_SET_MARK, [{"mark": mark, "number": number} for mark, number in marks])
     return len(marks)
 
 
@@ -71,20 +81,10 @@ def mark_of(vault: Vault, number: int, kind: str, algorithm: str, sealed: bytes,
     return vault.fingerprint(what_makes_codes(kind, secret, algorithm))
 
 
-@contextmanager
-def transaction(database: sqlite3.Connection, how: str) -> Iterator[None]:
-    """DEFERRED locks nothing of the store's while only a table in ``temp`` is written."""
-    database.execute(f"BEGIN {how}")
-    try:
-        yield
-    except BaseException:
-        database.execute("ROLLBACK")
-        raise
-    database.execute("COMMIT")
-
-
-_UNMARKED: Final = """
-    SELECT id, kind, algorithm, sealed FROM tokens WHERE fingerprint IS NULL AND id > ? ORDER BY id LIMIT ?
-"""
-_COUNT_UNMARKED: Final = "SELECT count(*) FROM tokens WHERE fingerprint IS NULL"
-_SET_MARK: Final = "UPDATE tokens SET fingerprint = ? WHERE id = ?"
+_COUNT_UNMARKED: Final = select(func.count()).select_from(tokens).where(tokens.c.fingerprint.is_(None))
+_UNMARKED: Final = (
+    select(tokens.c.id, tokens.c.kind, tokens.c.algorithm, tokens.c.sealed)
+    .where(tokens.c.fingerprint.is_(None))
+    .order_by(tokens.c.id)
+)
+_SET_MARK: Final = update(tokens).where(tokens.c.id == bindparam("number")).values(fingerprint=bindparam("mark"))

@@ -29,22 +29,27 @@ REVISION: Final = "0005"
 
 metadata: Final = MetaData()
 
+_Text: Final = String().with_variant(String(collation="C"), "postgresql")
+"""Compared and sorted octet by octet, as SQLite does it, however the database of PostgreSQL was made."""
+_Number: Final = Integer().with_variant(BigInteger(), "postgresql")
+"""64 bits, as every INTEGER of SQLite has."""
+
 users: Final = Table(
     "users",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("name", String, nullable=False, unique=True),
-    Column("source", String, nullable=False, server_default="local"),
+    Column("id", _Number, primary_key=True),
+    Column("name", _Text, nullable=False, unique=True),
+    Column("source", _Text, nullable=False, server_default="local"),
     Column("enabled", Boolean, nullable=False, server_default="1"),
-    Column("groups", String, nullable=False, server_default=""),  # one on each line
-    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("groups", _Text, nullable=False, server_default=""),  # one on each line
+    Column("failures", _Number, nullable=False, server_default="0"),
     Column("locked_until", Double, nullable=False, server_default="0"),
-    Column("password_hash", String),
+    Column("password_hash", _Text),
     Column("created", Double, nullable=False),
-    Column("directory_id", String),
+    Column("directory_id", _Text),
     Column("enrolled", Boolean, nullable=False, server_default="0"),  # has ever had a token
     Column("last_login", Double),  # without a token; of others their tokens know
-    Column("bare", String, nullable=False, server_default=""),  # the name without its realms (core.names.bare)
+    Column("bare", _Text, nullable=False, server_default=""),  # the name without its realms (core.names.bare)
     Column("skip_until", Double, nullable=False, server_default="0"),  # of the open grant, if there is one
     Index("users_directory", "source", "directory_id", unique=True),
     Index("users_bare", "bare"),
@@ -54,15 +59,15 @@ users: Final = Table(
 tokens: Final = Table(
     "tokens",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("serial", String, nullable=False, unique=True),
-    Column("user_id", Integer, ForeignKey("users.id"), index=True),
-    Column("kind", String, nullable=False),
+    Column("id", _Number, primary_key=True),
+    Column("serial", _Text, nullable=False, unique=True),
+    Column("user_id", _Number, ForeignKey("users.id"), index=True),
+    Column("kind", _Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("digits", Integer, nullable=False),
-    Column("algorithm", String, nullable=False),
+    Column("algorithm", _Text, nullable=False),
     Column("step", Integer, nullable=False),
-    Column("state", String, nullable=False),
+    Column("state", _Text, nullable=False),
     Column("valid_from", Double, nullable=False, server_default="0"),
     Column("valid_until", Double),
     Column("created", Double, nullable=False),
@@ -71,16 +76,16 @@ tokens: Final = Table(
     Column("last_used", Double),
     Column("candidate", BigInteger),
     Column("candidate_until", Double, nullable=False, server_default="0"),
-    Column("label", String, nullable=False, server_default=""),
-    Column("credential", String),  # SHA-256 over a security key's credential id: no two people share one
-    Column("model", String, nullable=False, server_default=""),  # from here on: where it is, and has been
-    Column("batch", String, nullable=False, server_default=""),
-    Column("box", String, nullable=False, server_default=""),
+    Column("label", _Text, nullable=False, server_default=""),
+    Column("credential", _Text),  # SHA-256 over a security key's credential id: no two people share one
+    Column("model", _Text, nullable=False, server_default=""),  # from here on: where it is, and has been
+    Column("batch", _Text, nullable=False, server_default=""),
+    Column("box", _Text, nullable=False, server_default=""),
     Column("delivered", Double),
-    Column("handed_by", String, nullable=False, server_default=""),
+    Column("handed_by", _Text, nullable=False, server_default=""),
     Column("handed_at", Double),
     Column("activate_by", Double),  # assigned: until when its first code must come
-    Column("fingerprint", String),  # of the seed, under a key that only the vault has: finds one that comes twice
+    Column("fingerprint", _Text),  # of the seed, under a key that only the vault has: finds one that comes twice
     Index("tokens_fingerprint", "fingerprint"),
     Index("tokens_credential", "credential", unique=True),
     CheckConstraint("moving_factor >= 0", name="moving_factor_not_negative"),
@@ -90,26 +95,26 @@ tokens: Final = Table(
 challenges: Final = Table(
     "challenges",
     metadata,
-    Column("handle", String, primary_key=True),
-    Column("nas", String, nullable=False),
-    Column("user_name", String, nullable=False),
-    Column("user_id", Integer),
-    Column("kind", String, nullable=False),
+    Column("handle", _Text, primary_key=True),
+    Column("nas", _Text, nullable=False),
+    Column("user_name", _Text, nullable=False),
+    Column("user_id", _Number),
+    Column("kind", _Text, nullable=False),
     Column("password_passed", Boolean, nullable=False),
-    Column("login", String, nullable=False),
+    Column("login", _Text, nullable=False),
     Column("expires", Double, nullable=False),
     Column("tries", Integer, nullable=False),
-    Column("nonce", String),  # from here on: what is offered to a security key
+    Column("nonce", _Text),  # from here on: what is offered to a security key
     Column("station", Boolean, nullable=False, server_default="0"),
     Column("contested", Boolean, nullable=False, server_default="0"),
     Column("user_verification", Boolean, nullable=False, server_default="0"),
-    Column("credentials", String, nullable=False, server_default=""),
-    Column("answer", String),
-    Column("rule", String, nullable=False, server_default=""),  # from here on: under what it was put
-    Column("backend", String, nullable=False, server_default=""),
+    Column("credentials", _Text, nullable=False, server_default=""),
+    Column("answer", _Text),
+    Column("rule", _Text, nullable=False, server_default=""),  # from here on: under what it was put
+    Column("backend", _Text, nullable=False, server_default=""),
     Column("doomed", Boolean, nullable=False, server_default="0"),
     Column("relay_state", LargeBinary),  # of an upstream server that has asked something
-    Column("relay_server", String),
+    Column("relay_server", _Text),
     Column("reply", LargeBinary),  # what an upstream server wants in the Access-Accept, as in a packet
     Column("attributes", LargeBinary),  # of the first packet, as far as rules look at them
     Index("challenges_expires", "expires"),
@@ -125,9 +130,9 @@ Index(
 invitations: Final = Table(
     "invitations",
     metadata,
-    Column("nonce", String, primary_key=True),  # its SHA-256: who reads the database cannot answer for anybody
-    Column("user_id", Integer, ForeignKey("users.id"), nullable=False),
-    Column("label", String, nullable=False),
+    Column("nonce", _Text, primary_key=True),  # its SHA-256: who reads the database cannot answer for anybody
+    Column("user_id", _Number, ForeignKey("users.id"), nullable=False),
+    Column("label", _Text, nullable=False),
     Column("expires", Double, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -135,51 +140,51 @@ invitations: Final = Table(
 stations: Final = Table(
     "stations",
     metadata,
-    Column("name", String, primary_key=True),
+    Column("name", _Text, primary_key=True),
     Column("seen", Double, nullable=False),
-    Column("device", String, nullable=False),
+    Column("device", _Text, nullable=False),
     sqlite_with_rowid=False,
 )
 
 grants: Final = Table(
     "grants",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("user_id", Integer, nullable=False),
-    Column("user", String, nullable=False),  # as the person was called
-    Column("kind", String, nullable=False),  # skip, temporary, breakglass
-    Column("serial", String, nullable=False, server_default=""),  # of the sheet with the codes, where there is one
-    Column("reason", String, nullable=False),
-    Column("granted_by", String, nullable=False),
-    Column("approved_by", String, nullable=False, server_default=""),  # of two persons
+    Column("id", _Number, primary_key=True),
+    Column("user_id", _Number, nullable=False),
+    Column("user", _Text, nullable=False),  # as the person was called
+    Column("kind", _Text, nullable=False),  # skip, temporary, breakglass
+    Column("serial", _Text, nullable=False, server_default=""),  # of the sheet with the codes, where there is one
+    Column("reason", _Text, nullable=False),
+    Column("granted_by", _Text, nullable=False),
+    Column("approved_by", _Text, nullable=False, server_default=""),  # of two persons
     Column("created", Double, nullable=False),
     Column("until", Double, nullable=False),
     Column("closed", Double),  # when somebody has ended it before its time
-    Column("closed_by", String, nullable=False, server_default=""),
+    Column("closed_by", _Text, nullable=False, server_default=""),
     Index("grants_user", "user_id"),
 )
 
 requests: Final = Table(
     "requests",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("user_id", Integer, nullable=False),
-    Column("user", String, nullable=False),
-    Column("reason", String, nullable=False),
-    Column("requested_by", String, nullable=False),
+    Column("id", _Number, primary_key=True),
+    Column("user_id", _Number, nullable=False),
+    Column("user", _Text, nullable=False),
+    Column("reason", _Text, nullable=False),
+    Column("requested_by", _Text, nullable=False),
     Column("created", Double, nullable=False),
     Column("expires", Double, nullable=False),
     Column("lasts", Double, nullable=False),  # seconds that the sheet stays open once approved
-    Column("approved_by", String),
+    Column("approved_by", _Text),
     Column("approved", Double),
 )
 
 callers: Final = Table(
     "callers",
     metadata,
-    Column("nas", String, primary_key=True),
-    Column("caller", String, primary_key=True),
-    Column("failures", Integer, nullable=False),
+    Column("nas", _Text, primary_key=True),
+    Column("caller", _Text, primary_key=True),
+    Column("failures", _Number, nullable=False),
     Column("window_ends", Double, nullable=False),
     Column("blocked_until", Double, nullable=False),
     sqlite_with_rowid=False,
@@ -188,20 +193,20 @@ callers: Final = Table(
 events: Final = Table(
     "events",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", _Number, primary_key=True),
     Column("time", Double, nullable=False),
-    Column("name", String, nullable=False),
-    Column("login", String, nullable=False),
-    Column("nas", String, nullable=False),
-    Column("user", String, nullable=False),
-    Column("caller", String, nullable=False),
-    Column("factor", String, nullable=False),
-    Column("serial", String, nullable=False),
-    Column("outcome", String, nullable=False),
-    Column("reason", String, nullable=False),
+    Column("name", _Text, nullable=False),
+    Column("login", _Text, nullable=False),
+    Column("nas", _Text, nullable=False),
+    Column("user", _Text, nullable=False),
+    Column("caller", _Text, nullable=False),
+    Column("factor", _Text, nullable=False),
+    Column("serial", _Text, nullable=False),
+    Column("outcome", _Text, nullable=False),
+    Column("reason", _Text, nullable=False),
     Column("latency", Double, nullable=False),
-    Column("actor", String, nullable=False),
-    Column("chain", String, nullable=False, server_default=""),  # from here on: its place in a hash chain (core.chain)
+    Column("actor", _Text, nullable=False),
+    Column("chain", _Text, nullable=False, server_default=""),  # from here on: its place in a hash chain (core.chain)
     Column("sequence", BigInteger, nullable=False, server_default="0"),
     Column("hash", LargeBinary),
 )
@@ -212,7 +217,7 @@ EVENT_COLUMNS: Final = tuple(column for column in events.c if column.name not in
 chains: Final = Table(
     "chains",
     metadata,
-    Column("name", String, primary_key=True),
+    Column("name", _Text, primary_key=True),
     Column("sequence", BigInteger, nullable=False),  # of its last row
     Column("hash", LargeBinary, nullable=False),
     Column("seal", LargeBinary),  # the vault vouches for it; none: nobody has written since the upgrade
@@ -222,12 +227,12 @@ chains: Final = Table(
 checkpoints: Final = Table(
     "checkpoints",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("chain", String, nullable=False),
+    Column("id", _Number, primary_key=True),
+    Column("chain", _Text, nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     Column("time", Double, nullable=False),
-    Column("key", String, nullable=False),  # which public key verifies it
+    Column("key", _Text, nullable=False),  # which public key verifies it
     Column("signature", LargeBinary, nullable=False),
     Column("archived", Boolean, nullable=False, server_default="0"),  # rows up to here may be taken out
     Index("checkpoints_chain", "chain", "sequence"),
@@ -236,17 +241,17 @@ checkpoints: Final = Table(
 sightings: Final = Table(
     "sightings",
     metadata,
-    Column("client", String, primary_key=True),
+    Column("client", _Text, primary_key=True),
     Column("updated", Double, nullable=False),
-    Column("packets", String, nullable=False),
+    Column("packets", _Text, nullable=False),
     sqlite_with_rowid=False,
 )
 
 meta: Final = Table(
     "meta",
     metadata,
-    Column("key", String, primary_key=True),
-    Column("value", String, nullable=False),
+    Column("key", _Text, primary_key=True),
+    Column("value", _Text, nullable=False),
     sqlite_with_rowid=False,
 )
 

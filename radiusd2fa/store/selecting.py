@@ -65,8 +65,8 @@ def _conditions(chosen: Selection) -> Iterator[ColumnElement[bool]]:
         yield tokens.c.box == chosen.box
     if chosen.unused_since is not None:
         handed_out = func.coalesce(tokens.c.handed_at, tokens.c.created)
-        last_sign = func.max(func.coalesce(tokens.c.last_used, 0.0), handed_out)
-        yield and_(tokens.c.user_id.is_not(None), _in_state(*IN_HANDS), last_sign <= chosen.unused_since)
+        not_used = or_(tokens.c.last_used.is_(None), tokens.c.last_used <= chosen.unused_since)
+        yield and_(tokens.c.user_id.is_not(None), _in_state(*IN_HANDS), not_used, handed_out <= chosen.unused_since)
     if chosen.ends_before is not None:
         yield _ends(chosen, chosen.ends_before)
     if chosen.never_used:

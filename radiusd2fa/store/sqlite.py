@@ -7,34 +7,19 @@ file; that is what ``radiusd2fa init`` is for.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from sqlalchemy.engine import make_url
-
-from radiusd2fa.store.schema import REVISION
+from radiusd2fa.store.errors import StoreError as StoreError
+from radiusd2fa.store.errors import StoreUnavailableError as StoreUnavailableError
+from radiusd2fa.store.revisions import refusal
 
 _FULL: Final = 2
 _CHECKPOINT_PAGES: Final = 4000
 """Pages in the WAL before they are copied home (SQLite's own choice is 1000): with many tokens each login touches a
 page of its own, and copying rarely copies less."""
-
-
-class StoreError(Exception):
-    """The store cannot be used as it is. The text says what to do about it."""
-
-
-class StoreUnavailableError(StoreError):
-    """The store does not answer now; the same call may go through later."""
-
-
-def database_path(url: str) -> Path:
-    """Return the file behind a ``sqlite:////absolute/path.db`` URL."""
-    database = make_url(url).database
-    if not database:
-        raise StoreError(f"{url}: no file name in this store URL")
-    return Path(database)
 
 
 def connect(path: Path, *, busy_timeout: float) -> sqlite3.Connection:
@@ -95,12 +80,14 @@ def check_revision(connection: sqlite3.Connection, path: Path) -> None:
         row = None
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path}: this is no SQLite database ({error}); restore it from your backup") from error
-    if row is None:
-        raise StoreError(
-            f"{path}: this is no database of radiusd2fa; restore your backup, or move it away and run `radiusd2fa init`"
-        )
-    if row[0] != REVISION:
-        remedy = "run `radiusd2fa db upgrade`" if row[0] < REVISION else "a newer database needs the newer program"
-        raise StoreError(
-            f"{path}: the database has schema {row[0]}, this version of radiusd2fa needs {REVISION}; {remedy}"
-        )
+    why = refusal(None if row is None else str(row[0]), path, _meta_of(connection))
+    if why is not None:
+        raise StoreError(why)
+
+
+def _meta_of(connection: sqlite3.Connection) -> Callable[[str], str | None]:
+    def look(key: str) -> str | None:
+        row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    return look

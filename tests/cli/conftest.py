@@ -7,6 +7,7 @@ Answers to no RFC.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 from radiusd2fa import vault
 from radiusd2fa.cli.app import _config_first, app
 from radiusd2fa.core.model import Event
+from radiusd2fa.store.address import PostgresServer, SqliteFile
 from radiusd2fa.store.registry import Registry
 
 PASSWORD: Final = "correct horse"
@@ -92,7 +94,9 @@ class Shell:
 
     def registry(self) -> Registry:
         """Look at the store past the command line."""
-        return Registry(self.folder / "radiusd2fa.db", vault.load(self.folder / "vault.key"), "nobody")
+        server = re.search(r"(?m)^store: (postgresql:\S+)", self.config.read_text())
+        store = PostgresServer(server[1]) if server else SqliteFile(self.folder / "radiusd2fa.db")
+        return Registry(store, vault.load(self.folder / "vault.key"), "nobody")
 
     def events(self) -> list[Event]:
         """The audit."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from radiusd2fa import vault
+from radiusd2fa.store.address import SqliteFile
 from radiusd2fa.store.engine import Store
 from tests.store.conftest import Desk
 from tests.store.paper import lets_in
@@ -30,7 +31,7 @@ def codes_in(text: str) -> list[str]:
 @contextmanager
 def desk(shell: Shell) -> Iterator[Desk]:
     """The hot side of that site."""
-    store = Store(shell.folder / "radiusd2fa.db", vault.load(shell.folder / "vault.key"), print)
+    store = Store(SqliteFile(shell.folder / "radiusd2fa.db"), vault.load(shell.folder / "vault.key"), print)
     yield Desk(store)
     store.close()
 

@@ -17,14 +17,19 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from sqlalchemy import select
 
 from radiusd2fa import vault
 from radiusd2fa.cli import announcing
+from radiusd2fa.core.chain import Checkpoint
 from radiusd2fa.core.model import Event
 from radiusd2fa.log import Level, level_of
 from radiusd2fa.settings import SyslogSettings
+from radiusd2fa.store.address import SqliteFile
 from radiusd2fa.store.administration import RefusedError
+from radiusd2fa.store.auditing import checkpoint_of
 from radiusd2fa.store.registry import Registry
+from radiusd2fa.store.schema import checkpoints
 from radiusd2fa.syslog import Sender
 
 from .conftest import Shell
@@ -177,7 +182,7 @@ def test_each_change_is_told_with_who_did_it_and_why(people: Shell) -> None:
     """As the audit has it."""
     with collector(people) as receiver:
         people.run("user", "unlock", "alice", "--reason", "called")
-        (message,) = received(receiver)
+        message, _ = received(receiver)
     severity, event, values = told(message)
     assert (severity, event) == (NOTICE, "user.unlocked")
     audited = people.events()[-1]
@@ -190,20 +195,25 @@ def test_all_rows_of_one_command_are_told_in_their_order(people: Shell) -> None:
     before = len(people.events())
     with collector(people) as receiver:
         people.run("user", "remove", "alice", "--yes")
-        names = [told(message)[1] for message in received(receiver)]
+        *names, signed = [told(message)[1] for message in received(receiver)]
     assert names == [event.name for event in people.events()[before:]]
-    assert names[-1] == "user.removed"
+    assert (names[-1], signed) == ("user.removed", "audit.checkpoint")
 
 
 def test_what_was_done_before_a_refusal_is_told(people: Shell) -> None:
     """The desk may do several things; the first stays done when the second is refused, and is told."""
     database, key = people.folder / "radiusd2fa.db", vault.load(people.folder / "vault.key")
-    heard: list[str] = []
-    with Registry(database, key, "nobody", tell=lambda event: heard.append(event.name)) as desk:
+    heard: list[Event | Checkpoint] = []
+    with Registry(SqliteFile(database), key, "nobody", tell=heard.append) as desk:
         desk.unlock("alice", 1.0)
         with pytest.raises(RefusedError):
             desk.unlock("bob", 1.0)
-    assert heard == ["user.unlocked"]
+    assert names_of(heard) == ["user.unlocked"]
+
+
+def names_of(heard: list[Event | Checkpoint]) -> list[str]:
+    """What has happened, without what signs it."""
+    return [one.name for one in heard if isinstance(one, Event)]
 
 
 def _half_a_change(desk: Registry) -> None:
@@ -215,27 +225,42 @@ def _half_a_change(desk: Registry) -> None:
 def test_a_row_of_a_change_that_failed_later_is_never_told(people: Shell) -> None:
     """Neither at once nor with the next change: the audit has not got it either."""
     database, key = people.folder / "radiusd2fa.db", vault.load(people.folder / "vault.key")
-    heard: list[str] = []
-    with Registry(database, key, "nobody", tell=lambda event: heard.append(event.name)) as desk:
+    heard: list[Event | Checkpoint] = []
+    with Registry(SqliteFile(database), key, "nobody", tell=heard.append) as desk:
         with pytest.raises(ZeroDivisionError):
             _half_a_change(desk)
         desk.unlock("alice", 2.0)
-    assert heard == ["user.unlocked"]
+    assert names_of(heard) == ["user.unlocked"]
     assert "token.revoked" not in [event.name for event in people.events()]
 
 
 def test_a_delivery_is_told_in_one_message(people: Shell) -> None:
     """Its tokens have a row each in the audit; a hundred thousand messages would help nobody."""
     database, key = people.folder / "radiusd2fa.db", vault.load(people.folder / "vault.key")
-    heard: list[Event] = []
+    heard: list[Event | Checkpoint] = []
     with (
-        Registry(database, key, "nobody", tell=heard.append) as desk,
+        Registry(SqliteFile(database), key, "nobody", tell=heard.append) as desk,
         desk._change("tokens.imported", 1.0, reason="3 of box 7") as connection,
     ):
         for number in range(3):
             desk._note(connection, "token.imported", 1.0, serial=f"T{number}")
-    assert [(event.name, event.reason) for event in heard] == [("tokens.imported", "3 of box 7")]
+    assert [one.reason for one in heard if isinstance(one, Event)] == ["3 of box 7"]
     assert [event.name for event in people.events()[-4:]] == [*["token.imported"] * 3, "tokens.imported"]
+
+
+def test_where_the_chain_has_got_to_is_told_signed(people: Shell) -> None:
+    """One message for each change, with all that verifies it later, whole: nothing in it is cut short."""
+    with collector(people) as receiver:
+        people.run("user", "unlock", "alice")
+        _, message = received(receiver)
+    severity, event, values = told(message)
+    with people.registry() as registry, registry._looking() as connection:
+        (*_, last) = map(checkpoint_of, connection.execute(select(checkpoints).order_by(checkpoints.c.id)))
+    assert (severity, event) == (INFO, "audit.checkpoint")
+    assert values == {
+        name: str(value).lower() if value is False else str(value) for name, value in last.fields().items()
+    }
+    assert len(values["signature"]) == 88
 
 
 def test_a_refusal_of_a_role_is_a_warning(people: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +270,7 @@ def test_a_refusal_of_a_role_is_a_warning(people: Shell, monkeypatch: pytest.Mon
     monkeypatch.setenv("SUDO_UID", "1")
     with collector(people) as receiver:
         people.refused("user", "list")
-        (message,) = received(receiver)
+        message, _ = received(receiver)
     severity, event, values = told(message)
     assert (severity, event, values["outcome"], values["reason"]) == (
         WARNING,
@@ -262,7 +287,7 @@ def test_a_unix_socket_gets_it_too(people: Shell, tmp_path: Path) -> None:
         receiver.setblocking(False)
         people.change("syslog: off", f"syslog: {{to: 'unix:{tmp_path / 'log'}', facility: authpriv}}")
         people.run("user", "disable", "alice")
-        (message,) = received(receiver)
+        message, _ = received(receiver)
     assert told(message)[:2] == (INFO, "user.disabled")
 
 
@@ -277,8 +302,11 @@ def test_a_stream_gets_it_whole_although_the_command_ends(people: Shell) -> None
         connection, _ = listener.accept()
         with connection, connection.makefile("rb") as stream:
             length, _, message = stream.read().decode().partition(" ")
-    assert int(length) == len(message)
+    message, rest = message[: int(length)], message[int(length) :]
     assert told(message)[1] == "user.disabled"
+    length, _, signed = rest.partition(" ")
+    assert int(length) == len(signed)
+    assert told(signed)[1] == "audit.checkpoint"
 
 
 # --- how loud ---------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import pytest
 
 from radiusd2fa import vault
 from radiusd2fa.core.model import Token
+from radiusd2fa.store.address import SqliteFile
 from radiusd2fa.store.keyring import Keyring
 
 from .conftest import Shell
@@ -228,7 +229,9 @@ def keyholder(people: Shell) -> Shell:
     people.run("token", "revoke", "H1")
     attested = bytes(16) + len(b"credential").to_bytes(2, "big") + b"credential" + b"\xa0"
     key = Token(id=0, serial="K1", kind="fido", moving_factor=0, secret=attested, digits=0)
-    with Keyring(people.folder / "radiusd2fa.db", vault.load(people.folder / "vault.key"), "nobody") as keyring:
+    with Keyring(
+        SqliteFile(people.folder / "radiusd2fa.db"), vault.load(people.folder / "vault.key"), "nobody"
+    ) as keyring:
         keyring.add("alice", key, "", 1_700_000_000.0)
     return people
 

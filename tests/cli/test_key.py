@@ -30,6 +30,7 @@ from fido2.ctap2.base import Ctap2
 from radiusd2fa.core.invitation import Invitation, KeyCard, RegistrationAnswer
 from radiusd2fa.emulators.softkey import AAGUID, TEST_ROOT, Authority, Format, Misbehaviour, SoftKey, Unplug, memory
 from radiusd2fa.emulators.softkey.pty import PtyKey
+from radiusd2fa.store.address import SqliteFile
 from radiusd2fa.store.waiting import WaitingRoom
 from tests.factors.keys import challenge_of, client_data
 
@@ -521,7 +522,7 @@ def test_stations_and_when_they_were_alive(desk: Shell) -> None:
     """Each station of the configuration is shown, with its clients and its last sign of life."""
     (client,) = re.findall(r"^  ([\w-]+):", desk.config.read_text().partition("clients:")[2], re.MULTILINE)[:1]
     _configure(desk, f"stations: {{lobby-1: {{clients: [{client}]}}, lobby-2: {{clients: [{client}]}}}}")
-    with WaitingRoom(desk.folder / "radiusd2fa.db") as room:
+    with WaitingRoom(SqliteFile(desk.folder / "radiusd2fa.db")) as room:
         room.seen("lobby-1", 1_000_000.0, "blue key")
     one, two = desk.say("key", "stations", "--json").json()["stations"]
     assert one == {"name": "lobby-1", "clients": [client], "seen": 1_000_000.0, "device": "blue key"}

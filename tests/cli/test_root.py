@@ -48,10 +48,11 @@ def leaves(node: Command, *path: str) -> Iterator[tuple[tuple[str, ...], Command
 
 ROOT: Final = cast("Command", typer.main.get_command(app))
 COMMANDS: Final = {" ".join(path): node for path, node in leaves(ROOT)}
-GROUPS: Final = ("", "user", "token", "key", "recovery", "grant", "breakglass", "report", "db")
+GROUPS: Final = ("", "user", "token", "key", "recovery", "grant", "breakglass", "report", "audit", "db")
 
 PROMISED: Final = (
-    "init serve check doctor login station fob softkey demo db-upgrade "
+    "init serve check doctor login station fob softkey demo db-upgrade db-copy db-backup db-restore db-gap "
+    "db-verify db-rotate-key "
     "user-add user-list user-show user-enable user-disable user-remove user-unlock user-password "
     "user-bind user-rename user-sync "
     "user-offboard "
@@ -60,6 +61,7 @@ PROMISED: Final = (
     "recovery-issue recovery-status recovery-revoke grant-temporary grant-skip grant-list grant-close "
     "breakglass-seal breakglass-request breakglass-approve breakglass-list breakglass-close "
     "report-coverage report-stale report-exceptions report-recovery report-inventory report-failures report-page "
+    "audit-list audit-verify audit-rotate audit-key "
     "key-register key-invite key-accept key-list key-card key-test key-rename key-revoke key-stations"
 )
 
@@ -73,7 +75,9 @@ SPENT_OR_HARMLESS: Final = {
     ("token resync", "code1"),
     ("token resync", "code2"),
     ("demo", "key"),  # which key, not what is in it
+    ("db restore", "old_key"),  # where it is
     ("token import", "key_file"),  # where it is
+    ("audit verify", "public_key"),  # where it is
     ("recovery issue", "count"),  # how many codes
     ("grant temporary", "count"),
     ("breakglass seal", "count"),

@@ -269,7 +269,7 @@ def test_no_report_is_left_of_what_could_not_be_done(
     people: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that the same command can be given again, once whoever holds the database has let go of it."""
-    monkeypatch.setattr("radiusd2fa.store.administration._BUSY_TIMEOUT", 0.01)
+    monkeypatch.setattr("radiusd2fa.store.connecting.PATIENCE", 0.01)
     report = tmp_path / "report"
     arguments = ("token", "import", str(a_file(tmp_path, row("N1"))), "--report", str(report))
     with closing(sqlite3.connect(people.folder / "radiusd2fa.db", isolation_level=None)) as other:

@@ -23,11 +23,12 @@ from .conftest import PASSWORD, Shell
 def hash_of(shell: Shell, name: str) -> str | None:
     """The hash in the store."""
     from radiusd2fa import vault
-    from radiusd2fa.core.model import NO_CALLER
+    from radiusd2fa.store.address import SqliteFile
     from radiusd2fa.store.engine import Store
+    from tests.looking import look
 
-    store = Store(shell.folder / "radiusd2fa.db", vault.load(shell.folder / "vault.key"), print)
-    user = store.load(name, None, "lab", NO_CALLER, 0.0).user
+    store = Store(SqliteFile(shell.folder / "radiusd2fa.db"), vault.load(shell.folder / "vault.key"), print)
+    user = look(store, name).user
     store.close()
     assert user is not None
     return user.password_hash

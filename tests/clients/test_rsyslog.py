@@ -245,4 +245,4 @@ def test_a_restart_of_it_loses_and_repeats_nothing(rsyslogd: Rsyslogd, scheme: s
         sent += record(100)
         wait_until(lambda: len(mine()) >= len(sent), "not all arrive")
         assert mine() == sent
-    assert journal.dropped == {"queue": 0, "stderr": 0, "syslog": 0}
+    assert journal.dropped == {"late": 0, "stderr": 0, "syslog": 0}

@@ -23,6 +23,7 @@ from radiusd2fa.core.sheets import SHEETS, make, octets_wanted
 from radiusd2fa.emulators.softfob import SoftFob
 from radiusd2fa.primary.local import hasher
 from radiusd2fa.settings import LocalSettings, Settings
+from radiusd2fa.store.address import SqliteFile
 from radiusd2fa.store.keyring import Keyring
 from radiusd2fa.store.registry import Registry
 from radiusd2fa.store.upgrade import create
@@ -67,11 +68,11 @@ class Site:
 
     def registry(self) -> Registry:
         """Open the store for administration."""
-        return Registry(self.database, self.vault, "conversation")
+        return Registry(SqliteFile(self.database), self.vault, "conversation")
 
     def keyring(self) -> Keyring:
         """Open it to register keys."""
-        return Keyring(self.database, self.vault, "conversation")
+        return Keyring(SqliteFile(self.database), self.vault, "conversation")
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ class Template:
 
 def make_template(folder: Path) -> Template:
     """Make a vault key and an empty database."""
-    create(folder / DATABASE, vault.create(folder / KEY))
+    create(SqliteFile(folder / DATABASE), vault.create(folder / KEY))
     return Template(folder)
 
 

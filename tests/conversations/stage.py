@@ -28,6 +28,7 @@ from radiusd2fa.log import Level
 from radiusd2fa.primary import Primary, open_primary
 from radiusd2fa.server import Server
 from radiusd2fa.settings import BackendSettings, LogSettings
+from radiusd2fa.store.address import SqliteFile
 from radiusd2fa.store.engine import Store
 
 from .attributes import Attributes
@@ -83,8 +84,8 @@ class CountingListener(UdpListener):
         self.sent += 1
         return super().send(octets, to)
 
-    def _read(self) -> list[Datagram]:
-        batch = super()._read()
+    def read(self) -> list[Datagram]:
+        batch = super().read()
         self.taken += len(batch)
         self.news.set()
         return batch
@@ -161,7 +162,7 @@ class Stage:
             find_functions(site.settings.rules.factors()),
             {one.name: self._primary(one) for one in site.settings.backends},
             self._journal,
-            Store(site.database, site.vault, lambda text: self._journal.note("error", "store.alarm", error=text)),
+            Store(SqliteFile(site.database), site.vault, self._alarmed),
             self.clock,
         )
         self._listeners = {False: CountingListener("127.0.0.1"), True: CountingListener("::1")}
@@ -172,6 +173,9 @@ class Stage:
         """A local password file is the program's own; directories and upstream servers are the conversation's."""
         authority = self._site.authorities.get(settings.name)
         return open_primary(settings, self._say) if authority is None else Desk(authority, settings)
+
+    def _alarmed(self, text: str) -> None:
+        self._journal.note("error", "store.alarm", error=text)
 
     def _say(self, level: str, text: str) -> None:
         self._journal.note(level, "primary.note", message=text)

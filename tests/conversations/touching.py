@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from radiusd2fa.core.rules import Station
+from radiusd2fa.store.address import SqliteFile
 from radiusd2fa.store.waiting import Waiting, WaitingRoom
 
 from .keychain import WORDS, match_code, match_codes_in, station_answer
@@ -43,7 +44,7 @@ class Touching:
         station = next((one for one in self.site.settings.rules.stations if one.name == step.station), None)
         if station is None:
             raise line.fault(f"there is no station {step.station}")
-        with WaitingRoom(self.site.database) as room:
+        with WaitingRoom(SqliteFile(self.site.database)) as room:
             waiting = room.waiting(station.clients, now)
             for one in waiting:
                 self._must_be_recognised(line, one)

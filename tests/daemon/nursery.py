@@ -82,6 +82,10 @@ class Nursery:
                 cwd=Path(__file__).parents[2],
             )
 
+    def is_in_our_network(self) -> bool:
+        """Whether what it starts is in the network namespace that this thread is in now."""
+        return Path("/proc/thread-self/ns/net").readlink() == Path(f"/proc/{self._process.pid}/ns/net").readlink()
+
     def start(self, arguments: Sequence[str], folder: Path, stderr: int) -> Fork:
         """Run `radiusd2fa` with these arguments in that folder, its standard error being a descriptor."""
         with Path(os.devnull).open("r+b") as nothing:

@@ -183,21 +183,21 @@ class Site:
             database.row_factory = sqlite3.Row
             return [dict(row) for row in database.execute("SELECT * FROM events ORDER BY id")]
 
-    def start(self, environment: Mapping[str, str] | None = None) -> Daemon:
+    def start(self, environment: Mapping[str, str] | None = None, *more: str) -> Daemon:
         """Start the daemon and return at once; with an ``environment`` as a program of its own (else: nursery.py)."""
         began = self.log.stat().st_size if self.log.exists() else 0
         process: subprocess.Popen[bytes] | Fork
         with self.log.open("ab") as log:
-            if environment is None:
-                process = nursery().start(_arguments(self.config, "serve"), self.folder, log.fileno())
+            if environment is None and nursery().is_in_our_network():
+                process = nursery().start(_arguments(self.config, "serve", *more), self.folder, log.fileno())
             else:
                 process = subprocess.Popen(
-                    _command(self.config, "serve"),
+                    _command(self.config, "serve", *more),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=log,
                     cwd=self.folder,  # not the checkout: PYTHONPATH must be able to put another tree under test
-                    env=os.environ | dict(environment),
+                    env=os.environ | dict(environment or {}),
                 )
         return Daemon(self, process, began)
 
@@ -240,7 +240,8 @@ class Daemon:
             written = log.read()
         complete = written[: written.rfind(b"\n") + 1].decode().splitlines()
         # what is no JSON is the complaint of a start that was refused
-        parsed: list[dict[str, Any]] = [json.loads(line) for line in complete if line.startswith("{")]
+        named = "" if event is None else f'"event":"{event}"'
+        parsed: list[dict[str, Any]] = [json.loads(line) for line in complete if line.startswith("{") and named in line]
         return parsed if event is None else [line for line in parsed if line["event"] == event]
 
     def wait_for(self, event: str, count: int = 1, **fields: str) -> dict[str, Any]:
@@ -305,6 +306,10 @@ class Daemon:
         """Resident memory, in octets."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def descriptors(self) -> int:
+        """How many files and sockets it has open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
 
 def _command(config: Path, *arguments: str) -> list[str]:

@@ -22,6 +22,7 @@ import pytest
 from radiusd2fa import vault
 from radiusd2fa.core.model import Token
 from radiusd2fa.emulators.softfob import SoftFob
+from radiusd2fa.store.address import SqliteFile
 from radiusd2fa.store.keyring import Keyring
 from tests.conversations.keychain import RP_ID, Key, asked_in, make_key, response
 from tests.directory import slapd as directory
@@ -233,7 +234,7 @@ def _key(site: Site, user: str) -> Key:
     """Give somebody an emulated security key."""
     key = make_key(f"KEY-{user}", user, {})
     token = Token(0, key.serial, "fido", key.counter, bytes(key.credential), digits=0)
-    with Keyring(site.database, vault.load(site.folder / "vault.key"), "root") as keyring:
+    with Keyring(SqliteFile(site.database), vault.load(site.folder / "vault.key"), "root") as keyring:
         keyring.add(user, token, "", time.time())
     return key
 

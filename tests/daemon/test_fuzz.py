@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .site import CHALLENGE, CODE_ONLY, OBSERVED, PASSWORD, SECRET, Daemon, Person, Site
+from .site import CHALLENGE, CODE_ONLY, OBSERVED, PASSWORD, SECRET, USUAL_CLIENTS, Daemon, Person, Site
 from .wire import (
     CALLING_STATION_ID,
     PROXY_STATE,
@@ -46,8 +46,9 @@ _STRIDE: Final = 100
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """A site with the usual clients."""
-    return Site.make(tmp_path_factory.mktemp("fuzz"))
+    """A site with the usual clients, at any rate."""
+    clients = {name: client.replace("{", "{max_pps: 0, ", 1) for name, client in USUAL_CLIENTS.items()}
+    return Site.make(tmp_path_factory.mktemp("fuzz"), clients)
 
 
 @pytest.fixture(scope="module")

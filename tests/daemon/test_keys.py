@@ -27,6 +27,7 @@ from radiusd2fa.emulators.softkey import Misbehaviour, SoftKey
 from radiusd2fa.emulators.softkey.pty import PtyKey
 from radiusd2fa.primary.local import hasher
 from radiusd2fa.settings import LocalSettings
+from radiusd2fa.store.address import SqliteFile
 from radiusd2fa.store.keyring import Keyring
 from radiusd2fa.store.registry import Registry
 from radiusd2fa.store.waiting import Waiting, WaitingRoom
@@ -61,7 +62,7 @@ def _give(site: Site, user: str, serial: str, **words: str) -> Key:
     """Give somebody an emulated key."""
     key = make_key(serial, user, words)
     token = Token(0, serial, "fido", key.counter, bytes(key.credential), digits=0)
-    with Keyring(site.database, vault.load(site.folder / "vault.key"), "root") as keyring:
+    with Keyring(SqliteFile(site.database), vault.load(site.folder / "vault.key"), "root") as keyring:
         keyring.add(user, token, "", time.time())
     return key
 
@@ -73,7 +74,7 @@ def _responded(key: Key, question: Reply, **words: str) -> bytes:
 
 
 def _waiting(site: Site) -> list[Waiting]:
-    with WaitingRoom(site.database) as room:
+    with WaitingRoom(SqliteFile(site.database)) as room:
         return room.waiting(CLIENTS, time.time())
 
 
@@ -84,7 +85,7 @@ def _touched(site: Site, key: Key) -> tuple[bytes, str]:
 
 
 def _brought(site: Site, nonce: bytes, answer: str) -> bool:
-    with WaitingRoom(site.database) as room:
+    with WaitingRoom(SqliteFile(site.database)) as room:
         return room.bring(nonce, answer, time.time())
 
 
@@ -214,7 +215,7 @@ def test_one_login_takes_one_answer(site: Site, daemon: Daemon, counting: Key) -
             gate = Barrier(stations)
 
             def bring(nonce: bytes = nonce, answer: str = answer, gate: Barrier = gate) -> bool:
-                with WaitingRoom(site.database) as room:
+                with WaitingRoom(SqliteFile(site.database)) as room:
                     gate.wait(PATIENCE)
                     return room.bring(nonce, answer, time.time())
 
@@ -316,7 +317,7 @@ def test_two_hundred_touches_that_are_awaited_cost_little(tmp_path: Path) -> Non
         waiting = _waiting(site)
         assert len(waiting) == PENDING
         assert growth < MOST_GROWTH
-        with WaitingRoom(site.database) as room:
+        with WaitingRoom(SqliteFile(site.database)) as room:
             for one in waiting[: PENDING // 2]:
                 challenge = bare.challenge_of(b"radiusd2fa-station-v1", one.nonce, one.user, one.nas, DESK)
                 answer = bare.station_answer(keys[one.user], challenge, DESK, counter=7)
@@ -331,8 +332,8 @@ def test_two_hundred_touches_that_are_awaited_cost_little(tmp_path: Path) -> Non
 
 def _populate(site: Site, keys: dict[str, bare.Key]) -> None:
     hashed = hasher(LocalSettings(memory_kib=64, passes=1)).hash(PASSWORD.encode())
-    opened = vault.load(site.folder / "vault.key")
-    with Registry(site.database, opened, "root") as registry, Keyring(site.database, opened, "root") as keyring:
+    opened, store = vault.load(site.folder / "vault.key"), SqliteFile(site.database)
+    with Registry(store, opened, "root") as registry, Keyring(store, opened, "root") as keyring:
         for number, (name, key) in enumerate(keys.items()):
             registry.add_user(name, hashed, (), 1.0)
             keyring.add(name, key.token(0, f"K{number}", 0), "", 1.0)

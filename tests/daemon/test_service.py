@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -22,15 +21,6 @@ SLOW: Final = "127.0.1.9"
 CLIENTS: Final = USUAL_CLIENTS | {
     "slow": f'{{networks: [{SLOW}/32], secret: "{SECRET.decode()}", flow: challenge, reject_delay: 1s}}'
 }
-
-
-@pytest.fixture
-def manager(tmp_path: Path) -> Iterator[socket.socket]:
-    """What systemd listens on."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.bind(str(tmp_path / "notify"))
-        listening.settimeout(PATIENCE)
-        yield listening
 
 
 def test_the_manager_hears_of_start_life_and_end(site: Site, manager: socket.socket) -> None:

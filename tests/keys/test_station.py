@@ -49,12 +49,15 @@ from radiusd2fa.keys.model import FoundKey, Signed
 from radiusd2fa.laptop.screen import Screen
 from radiusd2fa.station import StationDesk
 from radiusd2fa.store import waiting
-from radiusd2fa.store.engine import Committed, Store
+from radiusd2fa.store.address import SqliteFile
+from radiusd2fa.store.database import Committed
+from radiusd2fa.store.engine import Store
 from radiusd2fa.store.keyring import Keyring
 from radiusd2fa.store.registry import Registry
 from radiusd2fa.store.upgrade import create
 from radiusd2fa.vault import Vault
 from tests.laptop.laptop import AT_TERMINAL, Running
+from tests.looking import look
 
 from .conftest import Plug
 from .scene import ORIGIN, RP_ID, asked, registered, to_sign
@@ -85,14 +88,14 @@ class House:
     def gives(self, user: str, serial: str, key: FoundKey) -> bytes:
         """Let the key register itself for somebody; return its credential's id."""
         credential = registered(key)
-        with Keyring(self.database, self.vault, "root") as keyring:
+        with Keyring(SqliteFile(self.database), self.vault, "root") as keyring:
             keyring.add(user, Token(0, serial, "fido", 0, bytes(credential), digits=0), "", 1.0)
         return bytes(credential.credential_id)
 
     def asks(self, user: str, answer: bytes = b"", state: str | None = None) -> Reply:
         """One packet of a login at the VPN; what the daemon decides, once it is on the disk."""
         now, nonce = time.time(), os.urandom(NONCE_OCTETS)
-        known = self.store.load(user, state, "vpn", "", now)
+        known = look(self.store, user, state, now=now)
         request = AccessRequest(nas=Nas("vpn"), user_name=user, password=answer, state=state)
         outcome = decide(request, replace(known, primary={PASSWORD: PASSED}), now, nonce, RULES, FIND)
         assert isinstance(outcome, Accept | Challenge | Reject)
@@ -120,11 +123,11 @@ class House:
 def house(tmp_path: Path) -> Iterator[House]:
     """A house with alice and bob, who have no keys yet."""
     database, key = tmp_path / "radiusd2fa.db", vault.create(tmp_path / "vault.key")
-    create(database, key)
-    with Registry(database, key, "root") as registry:
+    create(SqliteFile(database), key)
+    with Registry(SqliteFile(database), key, "root") as registry:
         registry.add_user("alice", None, (), 1.0)
         registry.add_user("bob", None, (), 1.0)
-    with closing(Store(database, key, lambda _: None)) as store:
+    with closing(Store(SqliteFile(database), key, lambda _: None)) as store:
         yield House(database, key, store)
 
 
@@ -170,7 +173,12 @@ def at_work(house: House, *keys: FoundKey, clock: Callable[[], float] = time.tim
     """Run the station; it must end by itself when it is told to."""
     desk, faults = Desk(keys=list(keys)), []
     work = StationDesk(
-        RULES.stations[0], FidoRules(RP_ID, ORIGIN), house.database, lambda: list(desk.keys), desk.screen, clock
+        RULES.stations[0],
+        FidoRules(RP_ID, ORIGIN),
+        SqliteFile(house.database),
+        lambda: list(desk.keys),
+        desk.screen,
+        clock,
     )
 
     def run() -> None:
@@ -357,7 +365,7 @@ def test_a_key_can_be_taken_away_and_come_back(house: House, plug: Plug) -> None
 
 def test_a_locked_database_is_waited_for(house: House, plug: Plug, monkeypatch: pytest.MonkeyPatch) -> None:
     """A touch that cannot be brought in counts for nothing, and is asked for again when the database answers."""
-    monkeypatch.setattr(waiting, "_BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr(waiting, "_PATIENCE", 0.05)
     button = Button()
     key = plug(SoftKey.make(touch=button))
     _given(house, "alice", "K1", key, button)
@@ -610,7 +618,7 @@ def _open_for(house: House, user: str, number: int = 0) -> None:
 
 
 def _alive(house: House) -> list[tuple[str, float, str]]:
-    with Keyring(house.database, house.vault, "root") as keyring:
+    with Keyring(SqliteFile(house.database), house.vault, "root") as keyring:
         return [(one.name, one.seen, one.device) for one in keyring.stations()]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Final
 
 import pytest
 
+from radiusd2fa.listeners import udp
 from radiusd2fa.listeners.udp import Datagram, UdpListener
 
 PATIENCE: Final = 20.0
@@ -139,17 +141,95 @@ def test_a_datagram_arrives_whole_with_its_source(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", EVERYWHERE])
-def test_a_burst_comes_in_batches(host: str) -> None:
-    """What waits in the socket is handed on together, sixty-four at a time, in order and without loss."""
+def test_a_burst_comes_at_once(host: str) -> None:
+    """What waits in the socket is handed on together, in order and without loss."""
     with bound(host) as listener, asking() as client:
 
         def burst() -> None:
             for number in range(150):
                 client.sendto(str(number).encode(), ("127.0.0.1", listener.address[1]))
 
-        batches = serve(listener, burst, batches=3)
-    assert [len(batch) for batch in batches] == [64, 64, 22]
+        (batch,) = serve(listener, burst)
+    assert [datagram.octets for datagram in batch] == [str(n).encode() for n in range(150)]
+
+
+def test_an_endless_flood_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much waits, the loop gets its turn after so many datagrams."""
+    monkeypatch.setattr(udp, "_MOST_BATCHES", 2)
+    with bound("127.0.0.1") as listener, asking() as client:
+
+        def flood() -> None:
+            for number in range(150):
+                client.sendto(str(number).encode(), listener.address)
+
+        batches = serve(listener, flood, batches=2)
+    assert [len(batch) for batch in batches] == [128, 22]
     assert [datagram.octets for batch in batches for datagram in batch] == [str(n).encode() for n in range(150)]
+
+
+def test_a_datagram_knows_how_long_it_has_waited() -> None:
+    """What lay in the kernel while nobody read is older than what came after it."""
+    with bound("127.0.0.1") as listener, asking() as client:
+        client.sendto(b"first", listener.address)
+        began = time.monotonic()
+        while time.monotonic() - began < 0.05:
+            client.sendto(b"next", ("127.0.0.1", 9))
+        (batch,) = serve(listener, lambda: client.sendto(b"last", listener.address))
+    assert [datagram.octets for datagram in batch] == [b"first", b"last"]
+    first, last = batch
+    assert first.waited >= last.waited + 0.05
+    assert last.waited >= 0
+
+
+def test_every_batch_finds_room_for_all_that_the_kernel_says() -> None:
+    """What the kernel has written of one batch does not shorten what it may write of the next."""
+    with bound(EVERYWHERE) as listener, asking() as client:
+        serve(listener, lambda: client.sendto(b"question", ("127.0.0.1", listener.address[1])))
+        assert listener._reader._headers.raw == listener._reader._fresh
+
+
+def test_a_clock_that_was_set_back_makes_nothing_older(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A datagram from the future counts as new."""
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    with bound("127.0.0.1") as listener, asking() as client:
+        ((datagram,),) = serve(listener, lambda: client.sendto(b"question", listener.address))
+    assert datagram.waited == 0.0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", EVERYWHERE, pytest.param("::1", marks=needs_ipv6)])
+def test_more_sources_than_are_remembered(host: str) -> None:
+    """Each datagram keeps its own source, whoever came before; a reply finds its way to the last of them."""
+    own = "::1" if ":" in host else "127.0.0.1"
+    to = own if host == EVERYWHERE else host
+    with bound(host) as listener:
+        listener._reader._sources.update({number.to_bytes(28, "big"): ("192.0.2.1", number) for number in range(4096)})
+        for _ in range(3):
+            with asking(own) as client:
+                question = (b"question", (to, listener.address[1]))
+                ((datagram,),) = serve(listener, partial(client.sendto, *question))
+                assert datagram.source == client.getsockname()
+                assert listener.send(b"reply", datagram)
+                assert client.recv(100) == b"reply"
+        assert len(listener._reader._sources) == 3
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", EVERYWHERE, pytest.param("::1", marks=needs_ipv6)])
+def test_a_socket_that_was_bound_by_somebody_else(host: str) -> None:
+    """A socket handed over serves as one of our own: time of arrival, address asked, replies."""
+    own = "::1" if ":" in host else "127.0.0.1"
+    given = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    given.bind((host, 0))
+    listener = UdpListener.on(given)
+    try:
+        with asking(own) as client:
+            to = (own, listener.address[1])
+            ((datagram,),) = serve(listener, lambda: client.sendto(b"question", to))
+            assert listener.send(b"reply", datagram)
+            octets, sender = client.recvfrom(100)
+    finally:
+        listener.close()
+    assert octets == b"reply"
+    assert sender[:2] == to
 
 
 def test_after_a_stop_nothing_comes_in_and_replies_still_leave() -> None:

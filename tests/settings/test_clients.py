@@ -34,6 +34,8 @@ WRITTEN = {
     "state_length: '32'": ("state_length", 32),
     "max_reply: 256": ("max_reply", 256),
     "max_reply: 4096": ("max_reply", 4096),
+    "timeout: 100ms": ("timeout", 0.1),
+    "timeout: 60s": ("timeout", 60.0),
 }
 
 
@@ -54,6 +56,8 @@ def usual(profile: Profile) -> dict[str, object]:
         "prompt_attribute": profile.prompt_attribute,
         "state_length": profile.state_length,
         "max_reply": profile.max_reply,
+        "timeout": profile.timeout,
+        "tries": profile.tries,
     }
 
 

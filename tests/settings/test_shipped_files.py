@@ -177,6 +177,7 @@ def turned_on(site: Site, text: str) -> set[tuple[str, ...]]:
         *prose(text, "backends"),
         *prose(text, "networks"),
         *prose(text, "time_zone"),
+        *prose(text, "node"),
     ]
     options = client_in_prose(text)
     shown = [f"    {key}: {value}\n" for key, value in options.items() if key not in ("secret", "secret_old")]

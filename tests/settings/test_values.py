@@ -27,6 +27,7 @@ from radiusd2fa.settings import (
     load_settings,
 )
 from radiusd2fa.settings.calendar import minutes_of_week
+from radiusd2fa.settings.node import this_host
 
 from .conftest import SECRET, Site, minimal
 
@@ -58,6 +59,7 @@ def test_a_minimal_file_has_every_default(site: Site) -> None:
         syslog=SyslogSettings(),
         log=LogSettings(),
         backends=(LocalSettings(),),
+        node=this_host(),
         warnings=(),
     )
 
@@ -113,6 +115,8 @@ GOOD = {
     "challenge: {password_prompt: 'Your password: '}": ("rules.challenge.password_prompt", "Your password: "),
     f"challenge: {{code_prompt: '{'x' * 198}: '}}": ("rules.challenge.code_prompt", "x" * 198 + ": "),
     "challenge: {token_prompt: 'Serial, then code: '}": ("rules.challenge.token_prompt", "Serial, then code: "),
+    "workers: 1": ("workers", 1),
+    "workers: 64": ("workers", 64),
     "tokens: {}": ("activation", 30 * 86400.0),
     "tokens: {activation: 1h}": ("activation", 3600.0),
     "tokens: {activation: 3650d}": ("activation", 3650 * 86400.0),
@@ -169,6 +173,9 @@ GOOD_CLIENTS = {
     "reject_delay: 0": ("reject_delay", 0.0),
     "reject_delay: 200ms": ("reject_delay", 0.2),
     "reject_delay: 10s": ("reject_delay", 10.0),
+    "max_pps: 0": ("max_pps", 0),
+    "max_pps: 1": ("max_pps", 1),
+    "max_pps: '1000000'": ("max_pps", 1_000_000),
     "password_encoding: latin-1": ("nas.password_encoding", "iso8859-1"),
     "password_encoding: cp1252": ("nas.password_encoding", "cp1252"),
     "password_encoding: utf-8": ("nas.password_encoding", None),
@@ -224,15 +231,34 @@ STORES = {
     "sqlite:///a.db": "sqlite:///FOLDER/a.db",
     "sqlite:///data/../a.db": "sqlite:///FOLDER/a.db",
     "sqlite:////var/lib/a.db": "sqlite:////var/lib/a.db",
+    "postgresql://u@h/d": "postgresql://u@h/d",
+    "postgresql:///d": "postgresql:///d",
+    "postgresql://u@[2001:db8::1]:5433/d?sslmode=require": "postgresql://u@[2001:db8::1]:5433/d?sslmode=require",
+    "postgresql://u@h:5432,i/d": "postgresql://u@h:5432,i/d?target_session_attrs=read-write",
+    "postgresql://u@h,i/d?target_session_attrs=primary": "postgresql://u@h,i/d?target_session_attrs=primary",
+    "postgresql:///d?host=/a,/b": "postgresql:///d?host=/a,/b&target_session_attrs=read-write",
+    "postgresql://?service=otp": "postgresql://?service=otp",
+    "postgresql://u@h/d?sslrootcert=system": "postgresql://u@h/d?sslrootcert=system",
+    "postgresql://u@h/d?sslrootcert=ca.pem": "postgresql://u@h/d?sslrootcert=FOLDER/ca.pem",
 }
 
 
 @pytest.mark.parametrize(("written", "expected"), STORES.items(), ids=list(STORES))
-def test_a_store_has_an_absolute_path(site: Site, written: str, expected: str) -> None:
-    """Three slashes begin beside the configuration file, four at the root."""
-    loaded = site.load(minimal().replace("sqlite:///radiusd2fa.db", written))
+def test_a_store_has_absolute_paths(site: Site, written: str, expected: str) -> None:
+    """Paths begin beside the configuration file; of several servers the one is meant that can write."""
+    loaded = site.load(minimal().replace("sqlite:///radiusd2fa.db", f"'{written}'"))
 
     assert loaded.store == expected.replace("FOLDER", str(site.folder))
+
+
+def test_a_passfile_is_closed_to_others(site: Site) -> None:
+    """The one that libpq would pass over without a word is refused; a good one begins beside the configuration."""
+    text = minimal().replace("sqlite:///radiusd2fa.db", "postgresql://u@h/d?passfile=pgpass")
+    site.put("pgpass", "h:5432:d:u:hunter2\n", mode=0o640)
+    (fault,) = site.faults(text)
+    assert str(fault).endswith("store: names a passfile that others than its owner can open; run chmod 600 on it")
+    site.put("pgpass", "h:5432:d:u:hunter2\n")
+    assert site.load(text).store == f"postgresql://u@h/d?passfile={site.folder}/pgpass"
 
 
 def test_overlapping_networks_of_different_size_are_allowed(site: Site) -> None:

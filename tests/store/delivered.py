@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from radiusd2fa.imports.seeds import Seed
+from radiusd2fa.store.connecting import open_engine
+from radiusd2fa.store.copying import last_ids
 from radiusd2fa.store.deliveries import Step, TakenIn
 
 from .conftest import NOW, Site
@@ -36,7 +38,13 @@ def take_in(site: Site, seeds: Sequence[Seed], **options: Any) -> TakenIn:  # no
 
 def everything(site: Site) -> list[list[tuple[object, ...]]]:
     """All that a delivery may change, but for the ids that were reserved."""
-    return [site.sql(f"SELECT * FROM {table}") for table in ("users", "tokens", "events")]  # noqa: S608
+    return [site.sql(f"SELECT * FROM {table} ORDER BY id") for table in ("users", "tokens", "events")]  # noqa: S608
+
+
+def highest_id(site: Site) -> int:
+    """The highest id that a token was given, or that was reserved for one."""
+    with open_engine(site.address).connect() as connection:
+        return last_ids(connection)["tokens"]
 
 
 def during(step: Step, act: Callable[[], object]) -> Callable[[Step, int, int], None]:

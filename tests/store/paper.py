@@ -54,8 +54,8 @@ def lets_in(desk: Desk, code: str, now: float, name: str = "alice") -> bool:
 
 
 def audit(site: Site, after: int = 0) -> list[Row]:
-    """The audit rows since then: name, user, factor, serial, reason, outcome."""
-    return site.sql("SELECT name, user, factor, serial, reason, outcome FROM events WHERE id > ? ORDER BY id", after)
+    """The audit rows since then: name, "user", factor, serial, reason, outcome."""
+    return site.sql('SELECT name, "user", factor, serial, reason, outcome FROM events WHERE id > ? ORDER BY id', after)
 
 
 def last_row(site: Site) -> int:

@@ -66,6 +66,7 @@ def newcomer(directory_id: str | None, *, admitted: bool = True) -> AddAccount:
     return AddAccount("carl@x", "ldap", directory_id, (), NOW, admitted, without_kin=admitted)
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("taken", [False, True], ids=["has a token", "had one"])
 @pytest.mark.parametrize("kin", KIN.values(), ids=KIN.keys())
 def test_nobody_is_let_in_beside_enrolled_kin(site: Site, desk: Desk, kin: Kin, taken: bool) -> None:
@@ -81,6 +82,7 @@ def test_nobody_is_let_in_beside_enrolled_kin(site: Site, desk: Desk, kin: Kin, 
     assert (people(site), site.sql("SELECT * FROM events")) == before
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("kin", KIN.values(), ids=KIN.keys())
 def test_kin_without_a_token_bars_nobody(site: Site, desk: Desk, kin: Kin) -> None:
     """The guard is for tokens: two newcomers of one name may both come to be."""
@@ -91,6 +93,7 @@ def test_kin_without_a_token_bars_nobody(site: Site, desk: Desk, kin: Kin) -> No
     assert number_of(site, "carl@x")
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("kin", [kin for kin in KIN.values() if kin[2] != "id-9"])
 def test_a_row_that_lets_nobody_in_is_added_beside_anybody(site: Site, desk: Desk, kin: Kin) -> None:
     """Where a code is wanted all the same, two people of one name in two realms are both known."""
@@ -100,6 +103,7 @@ def test_a_row_that_lets_nobody_in_is_added_beside_anybody(site: Site, desk: Des
     assert site.sql("SELECT enrolled, last_login FROM users WHERE name = 'carl@x'") == [(0, None)]
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("kin", [kin for kin in KIN.values() if kin[2] != "id-9"])
 def test_where_everybody_is_let_in_kin_is_no_reason(site: Site, desk: Desk, kin: Kin) -> None:
     """Whom a network lets in without a code, token or none, is let in: only that they are new is held to."""
@@ -110,6 +114,7 @@ def test_where_everybody_is_let_in_kin_is_no_reason(site: Site, desk: Desk, kin:
     assert desk.commit(everybodys) is False
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("name", ["carl", "carl@y", "corp\\carl"])
 def test_one_directory_tells_its_people_apart(site: Site, desk: Desk, name: str) -> None:
     """Two ids of one source are two people, token or none."""
@@ -119,6 +124,7 @@ def test_one_directory_tells_its_people_apart(site: Site, desk: Desk, name: str)
     assert desk.commit(NoteLogin(number_of(site, "carl@x"), NOW + 1, unenrolled=True)) is True
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("name", ["carla", "car", "xcarl", "carl.x", "carl-x", "x", "carl_", "%", "carl%", "c_rl"])
 def test_other_names_are_no_kin(site: Site, desk: Desk, name: str) -> None:
     """What only looks like the name is somebody else, and no character of it stands for others."""
@@ -127,6 +133,7 @@ def test_other_names_are_no_kin(site: Site, desk: Desk, name: str) -> None:
     assert desk.commit(newcomer(None)) is True
 
 
+@pytest.mark.both_stores
 def test_nobody_is_let_in_as_somebody_who_came_to_be_meanwhile(site: Site, desk: Desk) -> None:
     """A row of that name, or of that id, stops it: the login is looked at again."""
     add(site, "carl@x")
@@ -137,6 +144,7 @@ def test_nobody_is_let_in_as_somebody_who_came_to_be_meanwhile(site: Site, desk:
     assert people(site) == before
 
 
+@pytest.mark.both_stores
 def test_two_logins_of_one_newcomer_in_one_group_make_one_row(site: Site, desk: Desk) -> None:
     """The first is let in by its row; the second finds it there, and is looked at again."""
     desk.queue(CARL)
@@ -145,6 +153,7 @@ def test_two_logins_of_one_newcomer_in_one_group_make_one_row(site: Site, desk: 
     assert len(site.sql("SELECT 1 FROM users WHERE name = 'carl@x'")) == 1
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("source", ["ldap", "wifi"])
 def test_an_id_is_one_persons_in_every_backend(site: Site, desk: Desk, source: str) -> None:
     """Two backends may ask one directory: under no other name is somebody let in whose id has a token."""
@@ -162,6 +171,7 @@ def test_an_id_is_one_persons_in_every_backend(site: Site, desk: Desk, source: s
 # --- somebody who is known and let in ---------------------------------------------------------------------------------
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("kin", KIN.values(), ids=KIN.keys())
 @pytest.mark.parametrize("first", ["kin", "newcomer"])
 def test_nobody_known_is_let_in_beside_enrolled_kin(site: Site, desk: Desk, kin: Kin, first: str) -> None:
@@ -226,25 +236,27 @@ def test_in_no_order_is_anybody_let_in_after_the_token(
     desk.store.close()
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize(
     "plant",
     [
-        "UPDATE users SET enabled = 0 WHERE name = 'bob'",
+        "UPDATE users SET enabled = false WHERE name = 'bob'",
         "UPDATE users SET locked_until = 1700000000.5 WHERE name = 'bob'",
         "DELETE FROM users WHERE name = 'bob'",
-        "UPDATE users SET enrolled = 1 WHERE name = 'bob'",
+        "UPDATE users SET enrolled = true WHERE name = 'bob'",
     ],
     ids=["disabled", "locked", "removed", "enrolled"],
 )
 def test_each_guard_of_an_accept_by_password_holds_alone(site: Site, desk: Desk, plant: str) -> None:
     """Whoever was disabled, locked, removed or given a token since the look is not let in."""
     site.sql("DELETE FROM tokens WHERE user_id = 2")
-    site.sql("UPDATE users SET enrolled = 0 WHERE name = 'bob'")
+    site.sql("UPDATE users SET enrolled = false WHERE name = 'bob'")
     assert desk.commit(NoteLogin(2, NOW, unenrolled=True)) is True
     site.sql(plant)
     assert desk.commit(NoteLogin(2, NOW, unenrolled=True)) is False
 
 
+@pytest.mark.both_stores
 def test_a_token_that_is_gone_leaves_its_person_enrolled(site: Site, desk: Desk) -> None:
     """Taken back, revoked or deleted past all of our code: whoever had one has had one."""
     for statement in ("UPDATE tokens SET state = 'revoked'", "UPDATE tokens SET user_id = NULL", "DELETE FROM tokens"):
@@ -256,6 +268,7 @@ def test_a_token_that_is_gone_leaves_its_person_enrolled(site: Site, desk: Desk)
 # --- who is bound to which id -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("said", ["id-2", "ID-1", "", None])
 def test_somebody_bound_is_never_bound_anew(site: Site, desk: Desk, said: str | None) -> None:
     """Another id since the look, or none any more, changes nothing, the groups neither."""
@@ -265,6 +278,7 @@ def test_somebody_bound_is_never_bound_anew(site: Site, desk: Desk, said: str | 
     assert people(site) == before
 
 
+@pytest.mark.both_stores
 def test_of_two_that_bind_one_account_at_a_time_the_first_counts(site: Site, desk: Desk) -> None:
     """Both looked while it was unbound; the second is looked at again."""
     dora = add(site, "dora")
@@ -278,6 +292,7 @@ def test_of_two_that_bind_one_account_at_a_time_the_first_counts(site: Site, des
     assert desk.user("dora").groups == ()
 
 
+@pytest.mark.both_stores
 def test_an_account_without_an_id_stays_without(site: Site, desk: Desk) -> None:
     """Where the directory gives none, groups are noted and nobody is bound."""
     dora = add(site, "dora")
@@ -285,6 +300,7 @@ def test_an_account_without_an_id_stays_without(site: Site, desk: Desk) -> None:
     assert (desk.user("dora").directory_id, desk.user("dora").groups) == (None, ("staff",))
 
 
+@pytest.mark.both_stores
 def test_no_two_rows_of_a_source_are_bound_to_one_id(site: Site, desk: Desk) -> None:
     """Neither by a note nor by a newcomer; a second source may have the same one."""
     add(site, "dora", "ldap", "id-1")
@@ -296,6 +312,7 @@ def test_no_two_rows_of_a_source_are_bound_to_one_id(site: Site, desk: Desk) -> 
     assert desk.commit(AddAccount("dorli", "wifi", "id-1", (), NOW, admitted=True, without_kin=True)) is True
 
 
+@pytest.mark.both_stores
 def test_a_person_of_a_directory_is_known_under_their_name(site: Site, desk: Desk) -> None:
     """By their id, and by it alone: not one in other letters, and not one of another source."""
     add(site, "dora", "ldap", "id-1")
@@ -305,6 +322,7 @@ def test_a_person_of_a_directory_is_known_under_their_name(site: Site, desk: Des
     assert desk.store.namesake("theodora", "ldap", "id-") is None
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("name", ["dora@x", "corp\\dora", "dora@", "corp\\dora@x"])
 def test_a_row_without_an_id_may_be_whoever_is_called_so(site: Site, desk: Desk, name: str) -> None:
     """Until it is bound; then it is one id's, and others of the name are others."""
@@ -343,6 +361,7 @@ def by_renaming(site: Site, desk: Desk) -> None:
         registry.rename("theodora", "corp\\dora@x", NOW)
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("comes_to_be", [by_hand, by_login, by_waiver, by_renaming])
 def test_whoever_comes_to_be_is_known_without_realms(
     site: Site, desk: Desk, comes_to_be: Callable[[Site, Desk], None]
@@ -356,12 +375,14 @@ def test_whoever_comes_to_be_is_known_without_realms(
     assert desk.commit(AddAccount("dora", "radius", None, (), NOW, admitted=True, without_kin=True)) is False
 
 
+@pytest.mark.both_stores
 def test_nobody_is_their_own_kin(site: Site, desk: Desk) -> None:
     """An enrolled person is no stranger to themselves."""
     add(site, "dora@x", "radius", None, token="K1")
     assert desk.store.has_kin("dora@x", "radius", None) is False
 
 
+@pytest.mark.both_stores
 def test_a_broken_store_knows_no_kin_and_no_namesake(site: Site, desk: Desk) -> None:
     """It says that it cannot look, which is not the same as that there is nobody."""
     desk.load()

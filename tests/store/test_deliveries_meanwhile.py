@@ -20,6 +20,8 @@ from radiusd2fa.store.registry import Registry
 from .conftest import Desk, Site, hotp
 from .delivered import LATER, a_seed, during, everything, some, take_in
 
+pytestmark = pytest.mark.both_stores
+
 PATIENCE: Final = 30.0
 
 MEANWHILE: Final[dict[str, Callable[[Registry], object]]] = {

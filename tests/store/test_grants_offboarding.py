@@ -21,7 +21,7 @@ LATER: Final = NOW + 100
 HOUR: Final = 3600.0
 QUESTION: Final = (
     "INSERT INTO challenges (handle, nas, user_name, user_id, kind, password_passed, login, expires, tries) "
-    "SELECT name, 'vpn', name, id, 'code', 1, '1', 1e12, 3 FROM users"
+    "SELECT name, 'vpn', name, id, 'code', true, '1', 1e12, 3 FROM users"
 )
 TEMPORARY_SHEET, TEMPORARY_CODES = a_sheet("G-1", TEMPORARY, until=NOW + HOUR)
 RECOVERY_SHEET, RECOVERY_CODES = a_sheet("R-1")
@@ -118,7 +118,10 @@ def test_nobody_else_is_touched(busy: Site) -> None:
     with busy.registry() as registry:
         registry.offboard("alice", LATER)
         assert [one.user for one in registry.grants(LATER)] == ["bob"]
-    assert busy.sql("SELECT serial, state FROM tokens WHERE user_id = 2") == [("H2", "active"), ("R-1b", "active")]
+    assert busy.sql("SELECT serial, state FROM tokens WHERE user_id = 2 ORDER BY id") == [
+        ("H2", "active"),
+        ("R-1b", "active"),
+    ]
     assert busy.sql("SELECT enabled, skip_until > 0 FROM users WHERE name = 'bob'") == [(1, 1)]
     for table in ("challenges", "invitations"):
         assert busy.sql(f"SELECT user_id FROM {table}") == [(2,)]  # noqa: S608 - our own names

@@ -43,7 +43,7 @@ REFUSALS: Final[dict[str, tuple[Callable[[Registry], object], str]]] = {
 def test_a_refusal_says_why_and_leaves_no_trace(site: Site, case: tuple[Callable[[Registry], object], str]) -> None:
     """Nothing is changed and nothing is written, and the text names what is wrong."""
     change, why = case
-    site.sql("UPDATE users SET enabled = 0 WHERE name = 'bob'")
+    site.sql("UPDATE users SET enabled = false WHERE name = 'bob'")
     before = everything(site)
     with site.registry() as registry, pytest.raises(RefusedError, match=why):
         change(registry)
@@ -192,6 +192,7 @@ def test_codes_stay_good_under_a_new_name(site: Site, desk: Desk) -> None:
     assert lets_in(desk, CODES[0], LATER, "alicia")
 
 
+@pytest.mark.sqlite_only
 def test_the_store_holds_no_code(site: Site) -> None:
     """Neither file of the database has one, with or without dashes, nor the octets that open it."""
     issued(site)

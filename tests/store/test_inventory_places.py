@@ -221,8 +221,8 @@ def test_the_history_of_one_token(site: Site) -> None:
         registry.assign("H1", "bob", LATER, activate_by=LATER + 9)
         registry.set_state("H2", TokenState.DISABLED, LATER)
         site.sql(
-            "INSERT INTO events (time, name, login, nas, user, caller, factor, serial, outcome, reason, latency, actor)"
-            " VALUES (1, 'access.accepted', '1', 'vpn', 'bob', '', 'hotp', 'H1', 'accept', 'ok', 0, ''),"
+            'INSERT INTO events (time, name, login, nas, "user", caller, factor, serial, outcome, reason, latency, '
+            "actor) VALUES (1, 'access.accepted', '1', 'vpn', 'bob', '', 'hotp', 'H1', 'accept', 'ok', 0, ''),"
             " (2, 'token.activated', '1', 'vpn', 'bob', '', 'hotp', 'H1', 'done', '', 0, '')"
         )
         told = [(event.name, event.user) for event in registry.history("H1")]
@@ -245,6 +245,6 @@ def test_how_many_codes_are_left_of_a_sheet(site: Site) -> None:
         assert registry.token("X1").left == 3
         site.sql("UPDATE tokens SET moving_factor = 5 WHERE serial = 'X1'")
         assert registry.token("X1").left == 1
-        site.sql("UPDATE tokens SET sealed = x'00' WHERE serial = 'X1'")
+        site.sql("UPDATE tokens SET sealed = ? WHERE serial = 'X1'", b"\0")
         assert registry.token("X1").left is None
         assert registry.token("H1").left is None

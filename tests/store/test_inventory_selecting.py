@@ -13,6 +13,7 @@ import pytest
 
 from radiusd2fa import vault
 from radiusd2fa.core.model import TokenState
+from radiusd2fa.store.address import SqliteFile
 from radiusd2fa.store.registry import Registry
 from radiusd2fa.store.selecting import Selection
 from radiusd2fa.store.upgrade import create
@@ -93,7 +94,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with one token of every sort."""
     folder = tmp_path_factory.mktemp("tokens")
     key = vault.create(folder / "vault.key")
-    create(folder / "radiusd2fa.db", key)
+    create(SqliteFile(folder / "radiusd2fa.db"), key)
     with registry_of(folder) as registry:
         registry.add_user("alice", None, (), NOW)
         registry.add_user("bob", None, (), NOW)
@@ -112,7 +113,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def registry_of(folder: Path) -> Registry:
     """Open the store of that folder."""
-    return Registry(folder / "radiusd2fa.db", vault.load(folder / "vault.key"), "nobody")
+    return Registry(SqliteFile(folder / "radiusd2fa.db"), vault.load(folder / "vault.key"), "nobody")
 
 
 def meant(path: Path, **chosen: Any) -> list[str]:  # noqa: ANN401 - fields of a selection

@@ -29,7 +29,7 @@ Change = Callable[[Keyring], object]
 @pytest.fixture
 def keyring(site: Site) -> Iterator[Keyring]:
     """The keys of a site where alice has K1 already."""
-    with Keyring(site.path, site.vault, "root") as keyring:
+    with Keyring(site.address, site.vault, "root") as keyring:
         keyring.add("alice", K1, "blue", NOW)
         yield keyring
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -17,7 +16,7 @@ import pytest
 from radiusd2fa import vault
 from radiusd2fa.core.model import AdvanceMovingFactor, Token
 from radiusd2fa.core.sheets import RECOVERY
-from radiusd2fa.store import marking
+from radiusd2fa.store import connecting, marking
 from radiusd2fa.store.administration import RefusedError
 from radiusd2fa.store.marking import mark_all
 from radiusd2fa.store.sealing import what_makes_codes
@@ -50,7 +49,7 @@ def mark(site: Site) -> int:
     def fail(error: VaultError) -> None:
         raise error
 
-    return mark_all(site.path, site.vault, lambda _done, _of: None, fail)
+    return mark_all(site.address, site.vault, lambda _done, _of: None, fail)
 
 
 # --- one key of HMAC, one mark ---------------------------------------------------------------------------------------
@@ -147,7 +146,7 @@ def test_twins_of_before_of_somebody_removed(site: Site) -> None:
 
 def test_a_row_that_does_not_open_can_still_be_put_away(site: Site) -> None:
     """Nobody can log in with it, and nobody must keep it for that."""
-    site.sql("UPDATE tokens SET fingerprint = NULL, sealed = x'00' WHERE serial = 'H2'")
+    site.sql("UPDATE tokens SET fingerprint = NULL, sealed = ? WHERE serial = 'H2'", b"\0")
     with site.registry() as registry:
         registry.unassign("H2", LATER)
     assert no_mark(site) == ["H2"]
@@ -158,21 +157,16 @@ def test_another_vault_marks_nothing(site: Site, tmp_path: Path) -> None:
     site.sql("UPDATE tokens SET fingerprint = NULL")
     another = vault.create(tmp_path / "another.key")
     with pytest.raises(StoreError, match=r"vault\.key_file"):
-        mark_all(site.path, another, lambda _done, _of: None, lambda _: None)
+        mark_all(site.address, another, lambda _done, _of: None, lambda _: None)
     assert len(no_mark(site)) == 2
 
 
 def test_a_database_that_another_command_holds(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said that the same command may go through later."""
-    monkeypatch.setattr(marking, "_BUSY_TIMEOUT", 0.01)
+    monkeypatch.setattr(connecting, "PATIENCE", 0.01)
     site.sql("UPDATE tokens SET fingerprint = NULL")
-    other = sqlite3.connect(site.path, isolation_level=None)
-    try:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreUnavailableError, match="try again"):
-            mark(site)
-    finally:
-        other.close()
+    with site.held(), pytest.raises(StoreUnavailableError, match="try again"):
+        mark(site)
 
 
 def test_marks_are_those_that_new_tokens_have(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +179,7 @@ def test_marks_are_those_that_new_tokens_have(site: Site, monkeypatch: pytest.Mo
     before = site.sql(of_fobs)
     site.sql("UPDATE tokens SET fingerprint = NULL")
     told: list[tuple[int, int]] = []
-    assert mark_all(site.path, site.vault, lambda done, of: told.append((done, of)), lambda _: None) == len(before)
+    assert mark_all(site.address, site.vault, lambda done, of: told.append((done, of)), lambda _: None) == len(before)
     assert site.sql(of_fobs) == before
     assert told == [(2, 5), (4, 5), (5, 5)]
     assert mark(site) == 0

@@ -17,6 +17,7 @@ from sqlalchemy import create_engine
 from radiusd2fa import store
 from radiusd2fa.core.model import Accept, AddAccount, Challenge, Flow, Reason, Reject
 from radiusd2fa.core.rules import NOBODY
+from radiusd2fa.store.address import SqliteFile
 from radiusd2fa.store.schema import REVISION
 from radiusd2fa.store.upgrade import bring_up_to_date
 from tests.core.directory import packet, says
@@ -24,6 +25,8 @@ from tests.core.directory import site as rules
 from tests.core.facts import COUNTER, SECRET, hotp, run
 
 from .conftest import NOW, Site
+
+pytestmark = pytest.mark.sqlite_only
 
 USERS: Final = {
     1: ("alice", "Staff, Ops,,staff"),
@@ -72,7 +75,7 @@ def run_migrations(path: Path, to: str) -> None:
 @pytest.fixture
 def old(site: Site, tmp_path: Path) -> Site:
     """A database of schema 0002, with people, a token of alice's, one in stock, an audit and open questions."""
-    old = Site(tmp_path / "old.db", site.vault)
+    old = Site(SqliteFile(tmp_path / "old.db"), site.vault)
     run_migrations(old.path, "0002")
     old.sql("INSERT INTO meta VALUES ('vault_key_id', ?)", site.vault.key_id.hex())
     for number, (name, groups) in USERS.items():
@@ -113,7 +116,7 @@ def old(site: Site, tmp_path: Path) -> Site:
 @pytest.fixture
 def upgraded(old: Site) -> Site:
     """The same of today."""
-    assert bring_up_to_date(old.path) == ("0002", REVISION)
+    assert bring_up_to_date(old.address) == ("0002", REVISION)
     return old
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -21,18 +22,23 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from radiusd2fa import store, vault
+from radiusd2fa.core.model import AdvanceMovingFactor
+from radiusd2fa.store.address import PostgresServer, SqliteFile, address
+from radiusd2fa.store.database import Looked
 from radiusd2fa.store.schema import REVISION, TRIGGERS, metadata
 from radiusd2fa.store.sqlite import (
     StoreError,
     StoreUnavailableError,
     check_revision,
     connect,
-    database_path,
     make_durable,
 )
+from radiusd2fa.store.sqlite_database import SqliteDatabase
 from radiusd2fa.store.upgrade import create
 
 from .conftest import NOW, Site
+
+pytestmark = pytest.mark.sqlite_only
 
 # --- durable or not at all -------------------------------------------------------------------------------------------
 
@@ -85,6 +91,7 @@ def test_an_open_database_is_durable(site: Site) -> None:
     site.sql("PRAGMA journal_mode=DELETE")
     desk = site.desk()
     with site.registry() as registry, registry._engine.connect() as administration:
+        assert isinstance(desk.store._database, SqliteDatabase)
         daemon = desk.store._database.connection()
         for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
             assert daemon.execute(f"PRAGMA {pragma}").fetchone() == (value,)
@@ -148,7 +155,7 @@ def test_a_database_that_is_not_ours_is_refused(site: Site, fault: tuple[Callabl
 def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     """Opening never creates; the text says what does."""
     key = vault.create(tmp_path / "vault.key")
-    site = Site(tmp_path / "radiusd2fa.db", key)
+    site = Site(SqliteFile(tmp_path / "radiusd2fa.db"), key)
     for use in (site.desk, site.registry):
         with pytest.raises(StoreUnavailableError, match="radiusd2fa init"):
             use()
@@ -165,11 +172,14 @@ def test_any_file_name_will_do(site: Site, name: str, tmp_path: Path) -> None:
     connection.close()
 
 
-def test_the_path_in_the_settings() -> None:
-    """Four slashes begin an absolute path; without a file there is nothing to open."""
-    assert database_path("sqlite:////var/lib/radiusd2fa/radiusd2fa.db") == Path("/var/lib/radiusd2fa/radiusd2fa.db")
-    with pytest.raises(StoreError, match="no file name"):
-        database_path("sqlite://")
+def test_the_address_of_a_store() -> None:
+    """What the settings have checked: a file, or a server with all that is said of it."""
+    assert address("sqlite:////var/lib/radiusd2fa/radiusd2fa.db") == SqliteFile(
+        Path("/var/lib/radiusd2fa/radiusd2fa.db")
+    )
+    server = address("postgresql://otp@db1,db2/otp?sslmode=verify-full")
+    assert server == PostgresServer("postgresql://otp@db1,db2/otp?sslmode=verify-full")
+    assert str(server) == "postgresql://otp@db1,db2/otp"
 
 
 # --- making one ------------------------------------------------------------------------------------------------------
@@ -178,8 +188,8 @@ def test_the_path_in_the_settings() -> None:
 def test_a_new_database_is_its_owners_alone(site: Site, tmp_path: Path) -> None:
     """The file has mode 0600, and so have the two that SQLite puts beside it."""
     fresh = tmp_path / "fresh.db"
-    create(fresh, site.vault)
-    desk = Site(fresh, site.vault).desk()
+    create(SqliteFile(fresh), site.vault)
+    desk = Site(SqliteFile(fresh), site.vault).desk()
     desk.commit()
     files = [path for path in tmp_path.iterdir() if path.name.startswith("fresh.db")]
     assert len(files) == 3
@@ -194,7 +204,7 @@ def test_an_existing_file_is_never_overwritten(site: Site) -> None:
     link.symlink_to(site.path.with_name("nowhere.db"))
     for there in (site.path, link):
         with pytest.raises(StoreError):
-            create(there, site.vault)
+            create(SqliteFile(there), site.vault)
     assert site.path.read_bytes() == before
     assert not site.path.with_name("nowhere.db").exists()
 
@@ -360,25 +370,28 @@ def test_administration_is_seen_by_the_next_login(site: Site) -> None:
     desk.store.close()
 
 
+@pytest.mark.both_stores
 def test_a_look_is_of_one_moment(site: Site) -> None:
     """Between the parts of one batch's look nothing changes, and the commit knows what changed since."""
-    from radiusd2fa.core.model import AdvanceMovingFactor
+    desk, heard = site.desk(), list[Looked]()
 
-    desk = site.desk()
-    before = desk.store.load("alice", None, "vpn", "", NOW)
-    with site.registry() as registry:
-        registry.set_enabled("alice", NOW, enabled=False)
-    assert desk.store.load("alice", None, "vpn", "", NOW) == before
-    assert desk.commit(AdvanceMovingFactor(1, 1, 6, 0, NOW)) is False
+    def disable(looked: Looked) -> None:
+        heard.append(looked)
+        with site.registry() as registry:
+            registry.set_enabled("alice", NOW, enabled=False)
+
+    for done in (disable, heard.append):
+        desk.store.load("alice", None, "vpn", "", NOW, done)
+    desk.queue(AdvanceMovingFactor(1, 1, 6, 0, NOW))
+    assert desk.write() == [False]
+    first, second = heard
+    assert first == second
     assert not desk.user("alice").enabled
     desk.store.close()
 
 
 def test_registry_and_daemon_write_one_file(site: Site) -> None:
     """Administration and logins take turns on one file, and nothing of either is lost."""
-    import threading
-
-    from radiusd2fa.core.model import AdvanceMovingFactor
 
     def administer() -> None:
         with site.registry() as registry:

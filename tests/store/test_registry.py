@@ -13,6 +13,7 @@ from typing import Final
 import pytest
 
 from radiusd2fa.core.model import AdvanceMovingFactor, TokenState
+from radiusd2fa.store import connecting
 from radiusd2fa.store.administration import GONE, RefusedError
 from radiusd2fa.store.registry import Registry
 from radiusd2fa.store.sqlite import StoreUnavailableError
@@ -26,7 +27,7 @@ Change = Callable[[Registry], object]
 
 def rows(site: Site) -> list[list[tuple[object, ...]]]:
     """Everything that administration could change."""
-    return [site.sql(f"SELECT * FROM {table}") for table in ("users", "tokens", "events")]  # noqa: S608
+    return [site.sql(f"SELECT * FROM {table} ORDER BY id") for table in ("users", "tokens", "events")]  # noqa: S608
 
 
 def done(site: Site, change: Change) -> object:
@@ -288,7 +289,7 @@ def test_a_name_that_is_given_again_is_somebody_new(site: Site) -> None:
     """Nothing of the one who left is left for the one who comes: no token, no password, no group, no open question."""
     site.sql(
         "INSERT INTO challenges (handle, nas, user_name, user_id, kind, password_passed, login, expires, tries) "
-        "SELECT '55', 'vpn', name, id, 'code', 1, '1', 1e12, 3 FROM users WHERE name = 'alice'"
+        "SELECT '55', 'vpn', name, id, 'code', true, '1', 1e12, 3 FROM users WHERE name = 'alice'"
     )
     done(site, lambda r: r.remove_user("alice", NOW))
     done(site, lambda r: r.add_user("alice", None, (), LATER))
@@ -302,7 +303,7 @@ def test_a_new_password_ends_what_began_with_the_old_one(site: Site) -> None:
     """Whoever was asked for a code on the strength of the old password begins again; others' questions stay."""
     site.sql(
         "INSERT INTO challenges (handle, nas, user_name, user_id, kind, password_passed, login, expires, tries) "
-        "SELECT name, 'vpn', name, id, 'code', 1, '1', 1e12, 3 FROM users ORDER BY id"
+        "SELECT name, 'vpn', name, id, 'code', true, '1', 1e12, 3 FROM users ORDER BY id"
     )
     done(site, lambda r: r.set_password("alice", "$argon2id$new", LATER))
     assert site.sql("SELECT user_name FROM challenges") == [("bob",)]
@@ -408,15 +409,7 @@ def test_names_are_data(site: Site, name: str) -> None:
 
 def test_a_busy_database_is_waited_for_and_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another program holds the database a change ends in an error, not in half a change."""
-    import sqlite3
-
-    from radiusd2fa.store import administration as module
-
-    monkeypatch.setattr(module, "_BUSY_TIMEOUT", 0.05)
-    other = sqlite3.connect(site.path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreUnavailableError, match="try again"), site.registry() as registry:
+    monkeypatch.setattr(connecting, "PATIENCE", 0.05)
+    with site.held(), pytest.raises(StoreUnavailableError, match="try again"), site.registry() as registry:
         registry.unlock("alice", LATER)
-    other.execute("ROLLBACK")
-    other.close()
     done(site, lambda r: r.unlock("alice", LATER))

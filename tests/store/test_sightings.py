@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
+from radiusd2fa.store.sqlite_database import SqliteDatabase
+
 from .conftest import NOW, Site
 
 
@@ -20,6 +22,7 @@ def test_it_is_left_out_while_another_process_writes(site: Site) -> None:
     assert site.sql("SELECT * FROM sightings") == []
     desk.store.note_sightings([("vpn", "[]")], NOW)
     assert site.sql("SELECT client, packets FROM sightings") == [("vpn", "[]")]
+    assert isinstance(desk.store._database, SqliteDatabase)
     patience = desk.store._database.connection().execute("PRAGMA busy_timeout").fetchone()
     assert patience == (2000,)
     desk.store.close()

@@ -17,6 +17,8 @@ from radiusd2fa.core.sheets import RECOVERY, make, octets_wanted
 
 from .conftest import NOW, Desk, Site, hotp
 
+pytestmark = pytest.mark.both_stores
+
 ALICE, BOB = 1, 2
 H1, T1, H2, S1, R1 = 1, 2, 3, 4, 5
 LATER: Final = NOW + 60
@@ -51,7 +53,7 @@ NEGATIONS: Final[dict[str, tuple[str, Effect]]] = {
     },
     "it has ended": (f"UPDATE tokens SET valid_until = {LATER} WHERE id = {S1}", TAKE),
     "it has no fingerprint": (f"UPDATE tokens SET fingerprint = NULL WHERE id = {S1}", TAKE),
-    "the person is disabled": (f"UPDATE users SET enabled = 0 WHERE id = {BOB}", TAKE),
+    "the person is disabled": (f"UPDATE users SET enabled = false WHERE id = {BOB}", TAKE),
     "the person is locked": (f"UPDATE users SET locked_until = {LATER + 1} WHERE id = {BOB}", TAKE),
     "the person has a token": (f"UPDATE tokens SET state = 'active' WHERE id = {H2}", TAKE),
     "the person has one for long": (
@@ -73,7 +75,7 @@ NEGATIONS: Final[dict[str, tuple[str, Effect]]] = {
     "the sheet was revoked": (f"UPDATE tokens SET state = 'revoked' WHERE id = {R1}", USE),
     "the sheet has ended": (f"UPDATE tokens SET valid_until = {LATER} WHERE id = {R1}", USE),
     "the sheet is another's": (f"UPDATE tokens SET user_id = 2 WHERE id = {R1}", USE),
-    "its owner is disabled": (f"UPDATE users SET enabled = 0 WHERE id = {ALICE}", USE),
+    "its owner is disabled": (f"UPDATE users SET enabled = false WHERE id = {ALICE}", USE),
     "its owner is locked": (f"UPDATE users SET locked_until = {LATER + 1} WHERE id = {ALICE}", USE),
     "the fob has ended": (f"UPDATE tokens SET valid_until = {LATER} WHERE id = {H1}", SPEND),
     "its first code comes too late": (
@@ -81,7 +83,7 @@ NEGATIONS: Final[dict[str, tuple[str, Effect]]] = {
         SPEND,
     ),
     "the leave has ended": (f"UPDATE users SET skip_until = {LATER} WHERE id = {ALICE}", SKIP),
-    "who has leave is disabled": (f"UPDATE users SET enabled = 0 WHERE id = {ALICE}", SKIP),
+    "who has leave is disabled": (f"UPDATE users SET enabled = false WHERE id = {ALICE}", SKIP),
     "who has leave is locked": (f"UPDATE users SET locked_until = {LATER + 1} WHERE id = {ALICE}", SKIP),
 }
 

@@ -24,6 +24,7 @@ from radiusd2fa.core.model import (
     PendingChallenge,
 )
 from radiusd2fa.store import waiting
+from radiusd2fa.store.address import SqliteFile
 from radiusd2fa.store.sqlite import StoreError, StoreUnavailableError
 from radiusd2fa.store.waiting import Waiting, WaitingRoom
 
@@ -41,7 +42,7 @@ CLIENTS: Final = frozenset({"vpn"})
 @pytest.fixture
 def room(site: Site) -> Iterator[WaitingRoom]:
     """The same database, seen from a station."""
-    with WaitingRoom(site.path) as room:
+    with WaitingRoom(site.address) as room:
         yield room
 
 
@@ -152,6 +153,7 @@ def test_a_flood_hides_nobody(desk: Desk, room: WaitingRoom, *, spoilt: bool) ->
     assert room.waiting(CLIENTS, NOW)[0].nonce == b"\xff" * 16
 
 
+@pytest.mark.both_stores
 def test_an_answer_is_handed_to_the_daemon(desk: Desk, room: WaitingRoom) -> None:
     """What was brought in is loaded with the challenge, and the login is not shown any more."""
     _opened(desk)
@@ -161,6 +163,7 @@ def test_an_answer_is_handed_to_the_daemon(desk: Desk, room: WaitingRoom) -> Non
     assert room.waiting(CLIENTS, NOW) == []
 
 
+@pytest.mark.both_stores
 def test_a_station_says_that_it_is_alive(site: Site, room: WaitingRoom) -> None:
     """Each station has one row, the newest."""
     room.seen("lobby-1", NOW, "no key")
@@ -175,11 +178,12 @@ def test_a_station_says_that_it_is_alive(site: Site, room: WaitingRoom) -> None:
 # --- a database in trouble -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite_only  # PostgreSQL has more than one writer, and a station's one row is in nobody's way
 def test_a_locked_database_takes_nothing(site: Site, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """While somebody else writes for longer than a station waits, an answer is an error and never lost in silence."""
-    monkeypatch.setattr(waiting, "_BUSY_TIMEOUT", 0.01)
+    monkeypatch.setattr(waiting, "_PATIENCE", 0.01)
     _opened(desk)
-    with WaitingRoom(site.path) as room, closing(sqlite3.connect(site.path, isolation_level=None)) as other:
+    with WaitingRoom(site.address) as room, closing(sqlite3.connect(site.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert len(room.waiting(CLIENTS, NOW)) == 1
         with pytest.raises(StoreUnavailableError, match="locked"):
@@ -188,6 +192,7 @@ def test_a_locked_database_takes_nothing(site: Site, desk: Desk, monkeypatch: py
         assert room.bring(NONCE, "signed", NOW)
 
 
+@pytest.mark.sqlite_only
 def test_a_database_that_is_gone_or_replaced_is_an_error(desk: Desk, site: Site, room: WaitingRoom) -> None:
     """Nobody logs in at the old file any more, so looking there is an error and not an empty room."""
     _opened(desk)
@@ -203,9 +208,9 @@ def test_a_database_that_is_gone_or_replaced_is_an_error(desk: Desk, site: Site,
 
 def test_no_database_is_made(tmp_path: Path) -> None:
     """A station never makes a database of its own, and never works with a strange one."""
-    with pytest.raises(StoreUnavailableError), WaitingRoom(tmp_path / "radiusd2fa.db"):
+    with pytest.raises(StoreUnavailableError), WaitingRoom(SqliteFile(tmp_path / "radiusd2fa.db")):
         pytest.fail("it was opened")
     assert not (tmp_path / "radiusd2fa.db").exists()
     (tmp_path / "strange.db").write_bytes(b"not a database at all" * 100)
-    with pytest.raises(StoreError, match="no SQLite database"), WaitingRoom(tmp_path / "strange.db"):
+    with pytest.raises(StoreError, match="no SQLite database"), WaitingRoom(SqliteFile(tmp_path / "strange.db")):
         pytest.fail("it was opened")
