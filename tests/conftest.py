@@ -5,6 +5,7 @@ Nothing is started before a test asks for it. Answers to no RFC.
 
 from __future__ import annotations
 
+import signal
 from typing import Final
 
 import pytest
@@ -27,7 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Say what the marks mean."""
+    """Say what the marks mean, and let Ctrl-C reach what is started: a shell that ran us behind `&` has it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "both_stores: runs over SQLite and PostgreSQL, whatever --store says")
     config.addinivalue_line("markers", "sqlite_only: is about SQLite itself, or about what an older version has left")
     config.addinivalue_line("markers", "postgresql_only: is about PostgreSQL itself, whatever --store says")
