@@ -366,6 +366,8 @@ _UNKNOWN: Final = frozenset({Reason.UNKNOWN_USER, Reason.ACCOUNT_UNKNOWN})
 def _malformed(case: _Case) -> Iterator[Advice]:
     reasons = dict.fromkeys(one.fate for one in case.seen if one.packet is None and one.fate)
     for reason in reasons:
+        if reason in _TURNED_AWAY:
+            continue
         number = sum(1 for one in case.seen if one.packet is None and one.fate == reason)
         remedy = _REMEDIES.get(reason, "update the device; a packet that breaks the rules is never answered")
         times = "once" if number == 1 else f"{number} times"
@@ -379,6 +381,30 @@ _REMEDIES: Final = {
     "unsigned_status_server": "update the device, so that it signs Status-Server, or switch that off",
     "unsigned_eap_message": "let it send PAP; EAP is not answered here",
 }
+
+
+_TURNED_AWAY: Final = {
+    "too_many": (
+        "it sends more than the rate that it is allowed",
+        "look at what makes it ask so often; where that is wanted, write a greater max_pps for this client",
+    ),
+    "too_late": (
+        "its packets had waited longer for us than the device waits for an answer",
+        "we cannot keep up, or a clock was stopped: look at the load of this host, and at `packet.dropped` in the log",
+    ),
+    "no_room": (
+        "its packets found no room among those that wait",
+        "we cannot keep up: look at the load of this host; write a max_pps for whichever client floods it",
+    ),
+}
+"""What was never read, by no fault of its form (``radius.admission``)."""
+
+
+def _turned_away(case: _Case) -> Iterator[Advice]:
+    for fate, (what, remedy) in _TURNED_AWAY.items():
+        number = sum(1 for one in case.seen if one.fate == fate)
+        if number:
+            yield _fault("turned_away", f"{what} ({number} of the last {len(case.seen)})", remedy)
 
 
 # --- whether the two wait for each other -----------------------------------------------------------------------------
@@ -564,6 +590,7 @@ _CHECKS: Final[tuple[Callable[[_Case], Iterator[Advice]], ...]] = (
     _chap,
     _eap,
     _malformed,
+    _turned_away,
     _our_faults,
     _retry_is_new,
     _refused_too_late,
