@@ -48,7 +48,7 @@ def open_backends(wanted: Sequence[BackendSettings], before: Sequence[Opened], s
         for settings in wanted:
             known = kept.get(settings.name)
             opened.append(known if known and known.settings == settings else _open(settings, say))
-    except UnusableError:
+    except BaseException:
         close_but(opened, before)
         raise
     return opened

@@ -185,15 +185,21 @@ class Daemon:
         new = replace(new, **fixed)
         factors = find_functions(new.rules.factors())
         backends = open_backends(new.backends, self._backends, self._say)
+        come: list[Heard] = []
         try:
+            regime = make_regime(new, factors, _by_name(backends))
             heard, come, gone = hear(new.listen, self._heard)
-        except UnusableError:
+            told_elsewhere = (old.log, old.syslog) != (new.log, new.syslog)
+            journal = Journal(new.log, new.syslog) if told_elsewhere else self._journal
+        except BaseException:
             close_but(backends, self._backends)
+            for one in come:
+                one.listeners[0].close()
             raise
-        regime = make_regime(new, factors, _by_name(backends))
+        # nothing fails from here on: either all of it is in force, or none
         self._server.turn_to(regime, [listener for one in gone for listener in one.listeners])
         self._settings, self._backends, self._heard = new, backends, heard
-        self._turn_journal(old, new)
+        self._turn_journal(journal)
         for one in come:
             self._serve(one)
         for one in gone:
@@ -209,11 +215,11 @@ class Daemon:
         self._journal.note("info", "server.reloaded", clients=len(new.clients), rules=len(new.rules.rules))
         self._tidy_later()
 
-    def _turn_journal(self, old: Settings, new: Settings) -> None:
-        if (old.log, old.syslog) == (new.log, new.syslog):
+    def _turn_journal(self, journal: Journal) -> None:
+        if journal is self._journal:
             return
-        before, self._journal = self._journal, Journal(new.log, new.syslog)
-        self._server.speak_to(self._journal)
+        before, self._journal = self._journal, journal
+        self._server.speak_to(journal)
         self._close(before)
 
     def _close(self, journal: Journal) -> None:

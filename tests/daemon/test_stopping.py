@@ -10,11 +10,12 @@ import contextlib
 import signal
 import socket
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
 
-from .site import CHALLENGE, CODE_ONLY, PASSWORD, SECRET, Site
+from .site import CHALLENGE, CODE_ONLY, PASSWORD, SECRET, Daemon, Site
 from .upstream import ACCEPT, Upstream
 from .wire import PATIENCE, read, request
 
@@ -58,6 +59,19 @@ def test_the_second_signal_ends_it_at_once(
         assert not daemon.lines("server.stopped")
 
 
+def _wait_until_delivered(daemon: Daemon, number: signal.Signals) -> None:
+    """Return when a signal is pending no more: until then the kernel makes one of two (signal(7))."""
+    status = Path(f"/proc/{daemon.process.pid}/status")
+    deadline = time.monotonic() + PATIENCE
+    while any(
+        int(line.split()[1], 16) & 1 << number - 1
+        for line in status.read_text().splitlines()
+        if line.startswith(("SigPnd", "ShdPnd"))
+    ):
+        assert time.monotonic() < deadline, "the signal is not taken"
+        time.sleep(0.001)
+
+
 def test_an_accept_that_is_not_on_the_disk_never_leaves(site: Site) -> None:
     """Told to end twice while the disk does not take a login: no reply, and the code is as good as it was."""
     alice = site.person("alice")
@@ -67,6 +81,7 @@ def test_an_accept_that_is_not_on_the_disk_never_leaves(site: Site) -> None:
             peer.send(request(SECRET, "alice", alice.press().encode()))
             daemon.wait_until_read()
             daemon.process.terminate()
+            _wait_until_delivered(daemon, signal.SIGTERM)
             daemon.process.terminate()
             assert daemon.process.wait(PATIENCE) != 0
             other.execute("ROLLBACK")
